@@ -1,0 +1,156 @@
+"""The home: one directory with everything an instance keeps, and the secrets made for it.
+
+careline.toml  careline.db  version
+secrets/       AMI and control secrets, SIP passwords of the seats (mode 700)
+recordings/    live/ is written by Asterisk; finished ones lie in YYYY/MM/DD
+asterisk/      the rendered configuration and everything Asterisk writes
+logs/  run/    log files; lock, pids and the control socket
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LAYOUT: Final = 1
+"""Raised when an older Careline could not work with what a newer one left in a home."""
+
+
+class BadHome(Exception):
+    """The home cannot be used; the text says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The places in one home. Making the object touches nothing; `prepare` makes the folders."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / "careline.toml"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def recordings(self) -> Path:
+        return self.root / "recordings"
+
+    @property
+    def live_recordings(self) -> Path:
+        return self.recordings / "live"
+
+    @property
+    def asterisk(self) -> Path:
+        return self.root / "asterisk"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "control.sock"
+
+    def prepare(self) -> None:
+        """Make the folders; refuse a home from a newer version, without room or permission."""
+        try:
+            self._refuse_newer()
+            for folder in (self.root, self.recordings, self.asterisk, self.logs, self.run):
+                folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            self.secrets.mkdir(mode=0o700, exist_ok=True)
+            self.secrets.chmod(0o700)
+            free = os.statvfs(self.root)
+            if free.f_bavail * free.f_frsize < 50 * 2**20:
+                raise BadHome(
+                    f"{self.root}: less than 50 MB free; recordings would be lost. Free some "
+                    "space or name another place with --home"
+                )
+            write_atomically(self.root / "version", f"{LAYOUT}\n")
+        except PermissionError as cause:
+            raise BadHome(
+                f"{cause.filename}: no permission to write there; name another place with --home "
+                "or give this user the folder"
+            ) from None
+        except OSError as cause:
+            raise BadHome(
+                f"{cause.filename or self.root}: {cause.strerror}; mend that and start "
+                "again, nothing was lost"
+            ) from None
+
+    def _refuse_newer(self) -> None:
+        try:
+            found = int((self.root / "version").read_text("ascii"))
+        except FileNotFoundError:
+            return
+        except ValueError:
+            # An empty or torn version file is what a crash of the first start leaves behind.
+            return
+        if found > LAYOUT:
+            raise BadHome(
+                f"{self.root} was used by a newer Careline (layout {found}, this one knows "
+                f"{LAYOUT}); start that version again, or name another --home"
+            )
+
+    def secret(self, name: str) -> str:
+        """The random secret of this name, made at the first call and then kept."""
+        file = self.secrets / name
+        with self._alone():
+            try:
+                kept = file.read_text("ascii").strip()
+            except FileNotFoundError:
+                kept = ""
+            if kept:
+                return kept
+            made = secrets.token_urlsafe(24)
+            write_atomically(file, made + "\n", mode=0o600)
+            return made
+
+    def seat_passwords(self, extensions: tuple[str, ...]) -> dict[str, str]:
+        """SIP password by extension, for the phones; a new extension gets a new one."""
+        file = self.secrets / "seats.json"
+        with self._alone():
+            try:
+                kept: dict[str, str] = dict(json.loads(file.read_text("ascii")))
+            except (FileNotFoundError, ValueError, TypeError):
+                kept = {}
+            missing = [e for e in extensions if e not in kept]
+            if missing:
+                kept |= {e: secrets.token_urlsafe(15) for e in missing}
+                write_atomically(file, json.dumps(kept, indent=1) + "\n", mode=0o600)
+            return {e: kept[e] for e in extensions}
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """At the first start three processes ask for one secret: all must get the same."""
+        with (self.secrets / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def write_atomically(file: Path, text: str, mode: int = 0o644) -> None:
+    """Replace a file as a whole: a reader, or a crash, never meets half of it."""
+    beside = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,374 @@
+"""Settings: read once at start from careline.toml and CARELINE_* variables, then never changed.
+
+A wrong setting stops the start with the file, the key, the value, and what would be right.
+`CARELINE_<SECTION>_<KEY>` overrides one scalar of the file (`CARELINE_ADDRESSES_HOST`);
+`CARELINE_TRUNK_<NAME>_PASSWORD` keeps a trunk's password out of the file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.functional_validators import AfterValidator
+
+EXAMPLE: Final = "careline.example.toml"
+ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})")
+
+
+class BadConfig(Exception):
+    """A setting is wrong; the text names file, key and value, and says what would be right."""
+
+
+def _digits(value: str) -> str:
+    if not re.fullmatch(r"\d{2,15}", value):
+        raise ValueError("right would be 2 to 15 digits, as the carrier delivers the number")
+    return value
+
+
+def _name(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", value):
+        raise ValueError(
+            "right would be a short name of small letters, digits, - and _, as in 'carrier-1'"
+        )
+    return value
+
+
+def _address(value: str) -> str:
+    match = ADDRESS.fullmatch(value)
+    if not match or not 1 <= int(match["port"]) <= 65535:
+        raise ValueError("right would be HOST:PORT, as in '127.0.0.1:5060'")
+    return value
+
+
+def _plain(value: str) -> str:
+    # What is written into Asterisk's files must not be able to begin a line or a comment there.
+    if not value.isprintable() or any(c in value for c in ';"\\${}[]\r\n'):
+        raise ValueError('right would be plain text without ; " \\ $ { } [ ] or line breaks')
+    return value
+
+
+def _zone(value: str) -> str:
+    if value not in available_timezones():
+        raise ValueError("right would be a zone of the tz database, as in 'Asia/Shanghai'")
+    return value
+
+
+def _database(value: str) -> str:
+    if value and not re.match(r"(sqlite\+aiosqlite:///|postgresql\+psycopg://)", value):
+        raise ValueError(
+            "right would be empty (SQLite in the home) or 'postgresql+psycopg://user@host/name'"
+        )
+    return value
+
+
+def _ports(value: str) -> str:
+    match = re.fullmatch(r"(\d+)-(\d+)", value)
+    if not match or not 1024 <= int(match[1]) < int(match[2]) <= 65535:
+        raise ValueError("right would be FIRST-LAST between 1024 and 65535, as in '10000-10999'")
+    return value
+
+
+Digits = Annotated[str, AfterValidator(_digits)]
+Name = Annotated[str, AfterValidator(_name)]
+Address = Annotated[str, AfterValidator(_address)]
+Plain = Annotated[str, Field(max_length=80), AfterValidator(_plain)]
+
+
+def split(address: str) -> tuple[str, int]:
+    """HOST:PORT as host and port."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Part(BaseModel):
+    """What every section has in common: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+class Centre(Part):
+    """Who we are; numbers are completed with this country and area code."""
+
+    name: Plain = "颐铃"
+    node: Name = "node1"
+    time_zone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
+    country_code: Annotated[str, Field(pattern=r"^\d{1,3}$")] = "86"
+    area_code: Annotated[str, Field(pattern=r"^0\d{2,3}$")] = "0374"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which people read times; everything inside is UTC."""
+        return ZoneInfo(self.time_zone)
+
+
+class Addresses(Part):
+    """Where we listen. With only `host` set, two instances run side by side."""
+
+    host: str = "127.0.0.1"
+    desk: Address | Literal[""] = ""
+    sip: Address | Literal[""] = ""
+    rtp: Annotated[str, AfterValidator(_ports)] = "10000-10999"
+    public_sip_host: Plain = ""
+    desk_certificate: str = ""
+    desk_key: str = ""
+    desk_proxy: Plain = ""
+
+    @model_validator(mode="after")
+    def _desk_is_not_bare(self) -> Addresses:
+        host, _ = split(self.desk_address)
+        if is_loopback(host) or self.desk_proxy or (self.desk_certificate and self.desk_key):
+            return self
+        raise ValueError(
+            f"the desk would be open on {self.desk_address} without encryption; right would be a "
+            "loopback address, or desk_certificate and desk_key, or desk_proxy naming the host "
+            "of the proxy that ends TLS in front of it"
+        )
+
+    @property
+    def desk_address(self) -> str:
+        return self.desk or f"{self.host}:8080"
+
+    @property
+    def sip_address(self) -> str:
+        return self.sip or f"{self.host}:5060"
+
+    @property
+    def internal(self) -> str:
+        """The loopback address for what is never reached from outside (AMI, AGI)."""
+        return self.host if is_loopback(self.host) else "127.0.0.1"
+
+
+class Database(Part):
+    url: Annotated[str, AfterValidator(_database)] = ""
+
+
+class Numbers(Part):
+    """The number plan: which dialled number is which entry."""
+
+    hotline: Digits = "96100"
+    emergency: Digits = "96000"
+    landline_report: Digits = "96101"
+    complaints: Digits = "96102"
+
+    @model_validator(mode="after")
+    def _all_differ(self) -> Numbers:
+        plan = (self.hotline, self.emergency, self.landline_report, self.complaints)
+        if len(set(plan)) < len(plan):
+            raise ValueError("two entries have one number; right would be a number of its own each")
+        return self
+
+
+class Rescue(Part):
+    """While `live` is false no call to 110, 119 or 120 leaves this centre."""
+
+    live: bool = False
+
+
+class Site(Part):
+    """A site and the numbers that reach *its* dispatchers: a bare 120 may reach another city's."""
+
+    code: Name = "main"
+    name: Plain = "本部"
+    ambulance: Digits = "120"
+    fire: Digits = "119"
+    police: Digits = "110"
+
+
+class Trunk(Part):
+    """A carrier: we register with it, or it is known by its address."""
+
+    name: Name
+    host: Address
+    registers: bool = False
+    username: Plain = ""
+    password: Plain = ""
+    match: tuple[str, ...] = ()
+    codecs: tuple[Literal["alaw", "ulaw", "g722"], ...] = ("alaw", "ulaw")
+    caller_number: Digits | Literal[""] = ""
+
+    @model_validator(mode="after")
+    def _knows_the_carrier(self) -> Trunk:
+        if self.registers and not (self.username and self.password):
+            raise ValueError(
+                "registers = true needs username and password; right would be both, or "
+                "registers = false and match = [addresses of the carrier]"
+            )
+        for one in self.match:
+            try:
+                ipaddress.ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError(
+                    f"match has {one!r}; right would be IP addresses or networks, as in "
+                    "['192.0.2.10', '198.51.100.0/24']"
+                ) from None
+        return self
+
+
+class Queue(Part):
+    """A waiting line. Times in seconds; a higher weight is served first."""
+
+    name: Name
+    ring_s: Annotated[int, Field(ge=5, le=120)] = 20
+    wrap_up_s: Annotated[int, Field(ge=0, le=600)] = 10
+    max_waiting: Annotated[int, Field(ge=1, le=500)] = 50
+    weight: Annotated[int, Field(ge=0, le=100)] = 0
+
+
+class Seat(Part):
+    """A seat's extension; its SIP password is made at random and kept in the home."""
+
+    extension: Annotated[str, Field(pattern=r"^\d{3,5}$")]
+    name: Plain = ""
+    site: Name = "main"
+    queues: tuple[Name, ...] = ("hotline", "emergency")
+
+
+class Settings(Part):
+    """Everything that can be set."""
+
+    centre: Centre = Centre()
+    addresses: Addresses = Addresses()
+    database: Database = Database()
+    numbers: Numbers = Numbers()
+    rescue: Rescue = Rescue()
+    sites: tuple[Site, ...] = (Site(),)
+    trunks: tuple[Trunk, ...] = ()
+    queues: tuple[Queue, ...] = (Queue(name="hotline"), Queue(name="emergency", weight=10))
+    seats: tuple[Seat, ...] = (Seat(extension="1001"), Seat(extension="1002"))
+
+    @model_validator(mode="after")
+    def _names_fit_together(self) -> Settings:
+        sites = _unique("sites", "code", [s.code for s in self.sites])
+        queues = _unique("queues", "name", [q.name for q in self.queues])
+        _unique("trunks", "name", [t.name for t in self.trunks])
+        _unique("seats", "extension", [s.extension for s in self.seats])
+        if missing := {"hotline", "emergency"} - queues:
+            raise ValueError(f"queues has no {sorted(missing)}; right would be one of each")
+        for seat in self.seats:
+            if seat.site not in sites:
+                raise ValueError(
+                    f"seat {seat.extension} has site = {seat.site!r}; right would be one of "
+                    f"{sorted(sites)}"
+                )
+            if unknown := set(seat.queues) - queues:
+                raise ValueError(
+                    f"seat {seat.extension} has queues {sorted(unknown)}; right would be some of "
+                    f"{sorted(queues)}"
+                )
+        return self
+
+    def database_url(self, home: Path) -> str:
+        """The SQLAlchemy address of the database; SQLite in the home unless set."""
+        return self.database.url or f"sqlite+aiosqlite:///{home / 'careline.db'}"
+
+
+def _unique(section: str, key: str, values: list[str]) -> set[str]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{section} has {key} = {value!r} twice; right would be once")
+    return set(values)
+
+
+def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read the file (if there is one) and the variables; raise BadConfig on the first fault."""
+    given = _read(file) if file else {}
+    sources = _overlay(given, environ)
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as wrong:
+        raise BadConfig(_explain(wrong, file, sources)) from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        raise BadConfig(f"{file}: there is no such file; name one with --config") from None
+    except (OSError, UnicodeDecodeError) as cause:
+        raise BadConfig(f"{file}: cannot be read ({cause}); right would be UTF-8 text") from None
+    except tomllib.TOMLDecodeError as cause:
+        raise BadConfig(f"{file}: not valid TOML: {cause}; compare it with {EXAMPLE}") from None
+
+
+def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str]:
+    """Put CARELINE_* variables over the file's values; return which key came from which."""
+    came_from: dict[str, str] = {}
+    scalars = {
+        f"CARELINE_{section}_{key}".upper(): (section, key)
+        for section, field in Settings.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Part)
+        for key in field.annotation.model_fields
+    }
+    for variable, (section, key) in scalars.items():
+        if variable in environ:
+            part = given.setdefault(section, {})
+            if isinstance(part, dict):
+                part[key] = environ[variable]
+                came_from[f"{section}.{key}"] = variable
+    trunks = given.get("trunks", ())
+    for number, trunk in enumerate(trunks if isinstance(trunks, list) else ()):
+        if not isinstance(trunk, dict):
+            continue
+        variable = f"CARELINE_TRUNK_{trunk.get('name', '')}_PASSWORD".upper().replace("-", "_")
+        if variable in environ:
+            trunk["password"] = environ[variable]
+            came_from[f"trunks[{number}].password"] = variable
+    return came_from
+
+
+PLAIN_WORDS: Final = {
+    "extra_forbidden": "there is no such key; right would be one of those in careline.example.toml",
+    "missing": "is missing; right would be to set it",
+    "string_type": "right would be text in quotes",
+    "int_type": "right would be a whole number",
+    "int_parsing": "right would be a whole number",
+    "bool_type": "right would be true or false",
+    "bool_parsing": "right would be true or false",
+}
+
+
+def _explain(wrong: ValidationError, file: Path | None, came_from: Mapping[str, str]) -> str:
+    lines = []
+    for error in wrong.errors():
+        key = ""
+        for part in error["loc"]:
+            # Pydantic names the branch of a union too; only our own keys are of use to a reader.
+            if isinstance(part, int):
+                key += f"[{part}]"
+            elif re.fullmatch(r"[a-z_]+", part):
+                key += f".{part}" if key else part
+        where = came_from.get(key) or str(file or "built-in settings")
+        value = error["input"]
+        shown = "" if isinstance(value, dict | BaseModel) else f" = {_shown(key, value)}"
+        reason = error["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {key or 'settings'}{shown}: {_right(error['type'], reason)}")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def _shown(key: str, value: object) -> str:
+    return "(hidden)" if key.endswith("password") else repr(value)[:120]
+
+
+def _right(kind: str, reason: str) -> str:
+    if kind in PLAIN_WORDS:
+        return PLAIN_WORDS[kind]
+    return reason if "right would be" in reason else f"right would be: {reason.lower()}"
+
+
+__all__ = ["BadConfig", "Settings", "is_loopback", "load", "split"]

@@ -1,0 +1,201 @@
+"""Settings: what is wrong is named with its file, key and value, and with what would be right."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from settings import (
+    Addresses,
+    BadConfig,
+    Centre,
+    Database,
+    Numbers,
+    Part,
+    Queue,
+    Rescue,
+    Seat,
+    Settings,
+    Site,
+    Trunk,
+    load,
+)
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "careline.example.toml"
+
+SETTING = re.compile(r"\[+[a-z]+\]+$|[a-z_]+ = ")
+MODELS: dict[str, type[Part]] = {
+    "centre": Centre,
+    "addresses": Addresses,
+    "database": Database,
+    "numbers": Numbers,
+    "rescue": Rescue,
+    "sites": Site,
+    "trunks": Trunk,
+    "queues": Queue,
+    "seats": Seat,
+}
+
+SEATS = '[[seats]]\nextension = "1001"\n'
+TRUNK = '[[trunks]]\nname = "one"\nhost = "192.0.2.1:5060"\n'
+
+WRONG = {
+    "bare desk": (
+        '[addresses]\ndesk = "0.0.0.0:8080"',
+        ["addresses", "0.0.0.0:8080", "without encryption", "desk_certificate", "desk_proxy"],
+    ),
+    "bare host": ('[addresses]\nhost = "192.0.2.1"', ["addresses", "192.0.2.1:8080", "loopback"]),
+    "unknown key": ('[centre]\nnmae = "x"', ["centre.nmae", "'x'", "no such key"]),
+    "unknown section": ("[center]", ["center", "no such key"]),
+    "port too high": ('[addresses]\nsip = "127.0.0.1:99999"', ["addresses.sip", "99999", "PORT"]),
+    "no port": ('[addresses]\nsip = "127.0.0.1"', ["addresses.sip", "'127.0.0.1'", "HOST:PORT"]),
+    "sound ports": ('[addresses]\nrtp = "9-10"', ["addresses.rtp", "'9-10'", "10000-10999"]),
+    "same numbers": ('[numbers]\nhotline = "96000"', ["numbers", "two entries have one number"]),
+    "no number": ('[numbers]\nhotline = "hot"', ["numbers.hotline", "'hot'", "2 to 15 digits"]),
+    "seats twice": (SEATS + SEATS, ["seats", "'1001'", "twice", "once"]),
+    "seat's queue": (SEATS + 'queues = ["vip"]', ["1001", "vip", "emergency", "hotline"]),
+    "seat's site": (SEATS + 'site = "moon"', ["1001", "moon", "main"]),
+    "seat's extension": ('[[seats]]\nextension = "12ab"', ["seats[0].extension", "'12ab'"]),
+    "no emergency queue": ('[[queues]]\nname = "hotline"', ["queues", "emergency"]),
+    "long ring": ('[[queues]]\nname = "x"\nring_s = 999', ["queues[0].ring_s", "999", "120"]),
+    "text for a number": (
+        '[[queues]]\nname = "x"\nring_s = "long"',
+        ["queues[0].ring_s", "'long'", "whole number"],
+    ),
+    "trunks twice": (TRUNK + TRUNK, ["trunks", "'one'", "twice"]),
+    "trunk without credentials": (
+        TRUNK + "registers = true",
+        ["trunks[0]", "username and password", "match"],
+    ),
+    "trunk's network": (
+        TRUNK + 'match = ["10.0.0.0/99"]',
+        ["trunks[0]", "10.0.0.0/99", "networks"],
+    ),
+    "trunk's codec": (TRUNK + 'codecs = ["g729"]', ["trunks[0].codecs[0]", "'g729'", "alaw"]),
+    "zone": ('[centre]\ntime_zone = "Bejing"', ["centre.time_zone", "Bejing", "Asia/Shanghai"]),
+    "database": ('[database]\nurl = "mysql://x"', ["database.url", "mysql://x", "postgresql"]),
+    "switch": ('[rescue]\nlive = "perhaps"', ["rescue.live", "perhaps", "true or false"]),
+    "no TOML": ("[centre\n", ["not valid TOML", "careline.example.toml"]),
+}
+
+
+@pytest.mark.parametrize(("text", "named"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: list[str]) -> None:
+    file = tmp_path / "careline.toml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(BadConfig) as error:
+        load(file, {})
+    told = str(error.value)
+    assert str(file) in told
+    for word in named:
+        assert word in told, told
+
+
+INJECTIONS = ["x\nsecret=1", 'x"', "x;y", "x[y]", "${SHELL(id)}", "x\\y", "x\ty", "x" * 81]
+
+
+@pytest.mark.parametrize("value", INJECTIONS)
+@pytest.mark.parametrize(
+    "key",
+    ["centre.name", "addresses.public_sip_host", "sites.name", "trunks.username", "seats.name"],
+)
+def test_no_name_can_break_out_of_asterisks_files(tmp_path: Path, key: str, value: str) -> None:
+    section, _, name = key.partition(".")
+    needed = {
+        "sites": {"code": "main"},
+        "trunks": {"name": "one", "host": "192.0.2.1:5060"},
+        "seats": {"extension": "1001"},
+    }
+    body = needed.get(section, {}) | {name: value}
+    with pytest.raises(ValueError, match=re.escape(name)):
+        Settings.model_validate({section: [body] if section in needed else body})
+
+
+@pytest.mark.parametrize("value", ["a b", "A", "x]", "../x", "", "1x", "x" * 40])
+@pytest.mark.parametrize(("section", "key"), [("trunks", "name"), ("queues", "name"),
+                                              ("sites", "code")])  # fmt: skip
+def test_names_of_sections_are_short_and_plain(section: str, key: str, value: str) -> None:
+    body = {key: value} | ({"host": "192.0.2.1:5060"} if section == "trunks" else {})
+    with pytest.raises(ValueError, match="short name"):
+        Settings.model_validate({section: [body]})
+
+
+def test_a_variable_goes_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "careline.toml"
+    file.write_text('[numbers]\nhotline = "96111"\n[rescue]\nlive = false\n')
+    found = load(file, {"CARELINE_NUMBERS_HOTLINE": "96222", "CARELINE_RESCUE_LIVE": "true"})
+    assert found.numbers.hotline == "96222"
+    assert found.rescue.live is True
+
+
+def test_a_wrong_variable_is_named_as_the_source(tmp_path: Path) -> None:
+    file = tmp_path / "careline.toml"
+    file.write_text('[numbers]\nhotline = "96111"\n')
+    with pytest.raises(BadConfig) as error:
+        load(file, {"CARELINE_NUMBERS_HOTLINE": "hot"})
+    assert str(error.value).startswith("CARELINE_NUMBERS_HOTLINE: numbers.hotline = 'hot'")
+
+
+def test_a_trunks_password_comes_from_its_variable_and_is_never_shown(tmp_path: Path) -> None:
+    file = tmp_path / "careline.toml"
+    file.write_text('[[trunks]]\nname = "no-1"\nhost = "h:5060"\nregisters = true\nusername = "u"')
+    variable = "CARELINE_TRUNK_NO_1_PASSWORD"
+    assert load(file, {variable: "s3cret"}).trunks[0].password == "s3cret"
+    with pytest.raises(BadConfig) as error:
+        load(file, {variable: "s3c\nret"})
+    assert variable in str(error.value)
+    assert "s3c" not in str(error.value)
+
+
+def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "careline.toml"
+    file.write_text('[numbers]\nhotline = "x"\n[centre]\narea_code = "y"\n')
+    with pytest.raises(BadConfig) as error:
+        load(file, {})
+    assert len(str(error.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("raw", [b"\xff\xfe", None])
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, raw: bytes | None) -> None:
+    file = tmp_path / "careline.toml"
+    if raw is not None:
+        file.write_bytes(raw)
+    with pytest.raises(BadConfig, match=re.escape(str(file))):
+        load(file, {})
+
+
+def test_nothing_need_be_set() -> None:
+    found = load(None, {})
+    assert found.addresses.sip_address == "127.0.0.1:5060"
+    assert found.addresses.internal == "127.0.0.1"
+    assert [seat.extension for seat in found.seats] == ["1001", "1002"]
+
+
+def test_another_host_moves_everything() -> None:
+    found = load(None, {"CARELINE_ADDRESSES_HOST": "127.0.10.1"})
+    addresses = found.addresses
+    assert addresses.desk_address == "127.0.10.1:8080"
+    assert addresses.sip_address == "127.0.10.1:5060"
+    assert addresses.internal == "127.0.10.1"
+
+
+def test_the_example_sets_nothing_and_names_everything() -> None:
+    """Without its #, the example is valid, has every key, and shows the real defaults."""
+    text = EXAMPLE.read_text("utf-8")
+    assert Settings.model_validate(tomllib.loads(text)) == Settings()
+    shown = tomllib.loads(_without_comment_marks(text))
+    assert set(shown) == set(Settings.model_fields)
+    for section, model in MODELS.items():
+        parts = shown[section] if isinstance(shown[section], list) else [shown[section]]
+        assert {key for part in parts for key in part} == set(model.model_fields), section
+    # What is shown is what is set, but for the trunks and the database, which are samples.
+    assert Settings.model_validate(shown | {"trunks": [], "database": {}}) == Settings()
+
+
+def _without_comment_marks(text: str) -> str:
+    """The example as if somebody had taken the # away from every setting."""
+    lines = (line.removeprefix("# ") for line in text.splitlines())
+    return "\n".join(line for line in lines if SETTING.match(line))
