@@ -1,0 +1,531 @@
+"""The call process: every order of events, and the calls that the standards name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from workflows import recording
+from workflows.call import (
+    RECORDING_DUE,
+    RECORDING_DUE_S,
+    TABLE,
+    Call,
+    Direction,
+    Result,
+    State,
+    Trigger,
+    begin,
+    is_over,
+    step,
+)
+from workflows.commands import ChooseOrder, OpenOrder
+from workflows.effects import (
+    Effect,
+    EndAlarm,
+    MakeRecording,
+    RaiseAlarm,
+    StartTimer,
+    StopTimer,
+    Tell,
+)
+from workflows.events import (
+    CallArrived,
+    CallEnded,
+    CallPlaced,
+    CallQueued,
+    CallTimerFired,
+    CallVanished,
+    DialEnded,
+    DialResult,
+    Entry,
+    Event,
+    KeyPressed,
+    KnownElder,
+    LegEnded,
+    OrderLinked,
+    PartyAnswered,
+    PartyRang,
+    RecordingFailed,
+    RecordingMade,
+    RequestAccepted,
+    SeatAnswered,
+    SeatMissed,
+    SeatRang,
+)
+
+NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
+ID: Final = "node1-1772326800.7"
+WANG: Final = KnownElder(id=1, name="王秀英", uid="E000001")
+LI: Final = KnownElder(id=2, name="李建国", uid="E000002")
+
+
+def after(seconds: float) -> datetime:
+    return NOW + timedelta(seconds=seconds)
+
+
+def arrived(*elders: KnownElder, at: datetime = NOW, caller: str = "+8613800000000") -> Event:
+    return CallArrived(
+        case_id=ID, at=at, entry=Entry.HOTLINE, caller=caller, callee="96100",
+        caller_raw="13800000000", trunk="carrier", node="node1", elders=elders,
+    )  # fmt: skip
+
+
+def placed(at: datetime = NOW) -> Event:
+    return CallPlaced(case_id=ID, at=at, seat="1001", callee="+8613800000000", node="node1")
+
+
+def queued(position: int = 1, at: datetime = NOW) -> Event:
+    return CallQueued(case_id=ID, at=at, queue="hotline", position=position)
+
+
+def pressed(key: str = "1", choice: str = "life_service") -> Event:
+    return KeyPressed(case_id=ID, at=NOW, menu="hotline", key=key, choice=choice)
+
+
+def rang(seat: str, at: datetime = NOW) -> Event:
+    return SeatRang(case_id=ID, at=at, seat=seat, leg=f"leg-{seat}")
+
+
+def missed(seat: str, at: datetime = NOW) -> Event:
+    return SeatMissed(case_id=ID, at=at, seat=seat, leg=f"leg-{seat}")
+
+
+def answered(seat: str, at: datetime = NOW) -> Event:
+    return SeatAnswered(case_id=ID, at=at, seat=seat, leg=f"leg-{seat}")
+
+
+def party_rang(leg: str = "far", at: datetime = NOW) -> Event:
+    return PartyRang(case_id=ID, at=at, number="13800000000", leg=leg)
+
+
+def party_answered(leg: str = "far", at: datetime = NOW) -> Event:
+    return PartyAnswered(case_id=ID, at=at, number="13800000000", leg=leg)
+
+
+def dialled(result: DialResult) -> Event:
+    return DialEnded(case_id=ID, at=NOW, result=result)
+
+
+def leg_ended(leg: str, party: str = "seat", at: datetime = NOW, delay: float = 12.5) -> Event:
+    return LegEnded(case_id=ID, at=at, leg=leg, party=party, cause=16, delay_ms=delay)
+
+
+def ended(at: datetime = NOW, cause: int = 16) -> Event:
+    return CallEnded(case_id=ID, at=at, cause=cause)
+
+
+def vanished(at: datetime = NOW) -> Event:
+    return CallVanished(case_id=ID, at=at)
+
+
+def made() -> Event:
+    return RecordingMade(
+        case_id=ID, at=NOW, file=f"2026/03/01/{ID}.opus", sha256="0" * 64, seconds=9.5, size=4000
+    )
+
+
+def failed() -> Event:
+    return RecordingFailed(case_id=ID, at=NOW, reason="the disk is full")
+
+
+def due(name: str = RECORDING_DUE) -> Event:
+    return CallTimerFired(case_id=ID, at=NOW, name=name)
+
+
+def linked(order: str = "order-1") -> Event:
+    return OrderLinked(case_id=ID, at=NOW, order_id=order, order_no="20260301-0001")
+
+
+def play(*events: Event) -> tuple[Call, list[Effect]]:
+    """The call after these events, and everything that was asked for on the way."""
+    call, wanted = begin(events[0]), list[Effect]()
+    for event in events:
+        call, effects = step(call, event)
+        wanted += effects
+    return call, wanted
+
+
+def requests(effects: Iterable[Effect]) -> list[RequestAccepted]:
+    told = [effect.event for effect in effects if isinstance(effect, Tell)]
+    return [event for event in told if isinstance(event, RequestAccepted)]
+
+
+# ── the table ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_table_has_a_row_for_everything_that_can_happen(state: State) -> None:
+    assert TABLE[state].keys() == set(Trigger)
+
+
+@pytest.mark.parametrize("state", recording.State)
+def test_the_recordings_table_has_a_row_for_everything(state: recording.State) -> None:
+    assert recording.TABLE[state].keys() == set(recording.Trigger)
+
+
+# ── every order of events ─────────────────────────────────────────────────────────────────────
+
+
+class Walked(NamedTuple):
+    """A call somewhere on its way; `asked` is how often its recording, and whether an order."""
+
+    call: Call
+    recordings: int = 0
+    order: bool = False
+
+
+def violations(before: Walked, now: Walked, wanted: tuple[Effect, ...]) -> list[str]:
+    """What must never be true of a call, whatever happened to it and in which order."""
+    call, was = now.call, before.call
+    over, kept = call.state is State.ENDED, call.recording is recording.State.KEPT
+    inbound = call.direction is Direction.INBOUND
+    never = {
+        "it leaves its end": was.state is State.ENDED and not over,
+        "a result before the end, or none after it": over != (call.result is not None),
+        "a time of the end before it, or none after it": over != (call.ended_at is not None),
+        "its recording is not asked for exactly once": now.recordings != int(over),
+        "it is not known that its recording is owed": over
+        and call.recording is recording.State.WRITING,
+        "answered, without an order or the wish for one": over
+        and call.answered_at is not None
+        and not (call.orders or now.order),
+        "answered, and the result says otherwise": over
+        and call.answered_at is not None
+        and call.result is not Result.ANSWERED,
+        "a phone or a place in the line after the end": over
+        and bool(call.ringing or call.position),
+        "it rings nowhere": inbound and call.state is State.RINGING and not call.ringing,
+        "it talks and nobody answered": call.state is State.TALKING and not call.answered_at,
+        "its seat is forgotten": bool(was.seat and not call.seat),
+        "its sound is forgotten": bool(was.sound and not call.sound),
+        "a leg's answer or end is forgotten": forgets_a_leg(was, call),
+        "an alarm for a recording that is kept": kept
+        and any(isinstance(effect, RaiseAlarm) for effect in wanted),
+    }
+    return [what for what, is_so in never.items() if is_so]
+
+
+def forgets_a_leg(was: Call, call: Call) -> bool:
+    now = {leg.id: leg for leg in call.legs}
+    return any(
+        leg.id not in now
+        or (leg.ended_at is not None and now[leg.id].ended_at is None)
+        or (leg.answered_at is not None and now[leg.id].answered_at is None)
+        for leg in was.legs
+    )
+
+
+def walk(universe: tuple[Event, ...], starts: Iterable[Event]) -> int:
+    """Follow every order of these events; returns how many different calls were met."""
+    todo = deque(Walked(begin(event)) for event in starts)
+    seen: set[Walked] = set(todo)
+    while todo:
+        before = todo.popleft()
+        for event in universe:
+            call, wanted = step(before.call, event)
+            now = Walked(
+                call,
+                before.recordings + sum(isinstance(e, MakeRecording) for e in wanted),
+                before.order or bool(requests(wanted)),
+            )
+            wrong = violations(before, now, wanted)
+            assert not wrong, (wrong, before.call, event)
+            if now not in seen:
+                seen.add(now)
+                todo.append(now)
+    return len(seen)
+
+
+INBOUND: Final = (
+    arrived(WANG), queued(), rang("1001"), rang("1002"), missed("1001"), answered("1001"),
+    answered("1002"), leg_ended("leg-1002"), ended(), linked(),
+)  # fmt: skip
+AFTERMATH: Final = (
+    arrived(WANG), rang("1001"), answered("1001"), leg_ended(ID, "caller"), ended(), vanished(),
+    made(), failed(), due(), linked(),
+)  # fmt: skip
+OUTBOUND: Final = (
+    placed(), party_rang(), party_rang("second"), party_answered("second"),
+    leg_ended("second", "called"), *(dialled(result) for result in DialResult), ended(), linked(),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "universe", [INBOUND, AFTERMATH, OUTBOUND], ids=["inbound", "aftermath", "outbound"]
+)
+def test_no_order_of_events_leaves_a_call_in_disorder(universe: tuple[Event, ...]) -> None:
+    """Also when the first that is heard of a call is its middle, or its end."""
+    assert walk(universe, universe) > 100
+
+
+EVERYTHING: Final = (
+    *INBOUND, *AFTERMATH, *OUTBOUND, missed("1002"), leg_ended("leg-1001"), due("another timer"),
+    OpenOrder(case_id=ID, at=NOW, by="张敏", content="送餐", requirement="", order_id="wished"),
+    ChooseOrder(case_id=ID, at=NOW, by="张敏", order_id="chosen", order_no="20260301-0002"),
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(EVERYTHING), min_size=1, max_size=25))
+@settings(max_examples=80, deadline=None)
+def test_nor_does_any_longer_story(story: list[Event]) -> None:
+    now = Walked(begin(story[0]))
+    for event in story:
+        before, (call, wanted) = now, step(now.call, event)
+        asked = sum(isinstance(effect, MakeRecording) for effect in wanted)
+        now = Walked(call, before.recordings + asked, before.order or bool(requests(wanted)))
+        assert not violations(before, now, wanted), event
+
+
+# ── how calls come out ────────────────────────────────────────────────────────────────────────
+
+
+def test_an_answered_call_has_its_seat_its_times_and_an_order_to_judge() -> None:
+    call, wanted = play(
+        arrived(WANG), pressed(), queued(at=after(8)), rang("1001", after(9)),
+        answered("1001", after(12)), ended(after(95)),
+    )  # fmt: skip
+    assert (call.state, call.result, call.seat) == (State.ENDED, Result.ANSWERED, "1001")
+    assert (call.queued_at, call.answered_at, call.ended_at) == (after(8), after(12), after(95))
+    assert (call.key, call.choice, call.queue) == ("1", "life_service", "hotline")
+    need = requests(wanted)
+    assert [(one.call_id, one.elder_id, one.accepted_by) for one in need] == [(ID, 1, "1001")]
+    assert MakeRecording(serial=ID, began_at=NOW) in wanted
+    assert StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S) in wanted
+
+
+@pytest.mark.parametrize(
+    "so_far",
+    [
+        (arrived(WANG),),
+        (arrived(WANG), pressed()),
+        (arrived(WANG), queued()),
+        (arrived(WANG), queued(), rang("1001")),
+        (arrived(WANG), queued(), rang("1001"), missed("1001")),
+    ],
+    ids=["greeting", "menu", "queue", "ringing", "missed"],
+)
+def test_a_caller_who_gives_up_is_abandoned_in_every_stage(so_far: tuple[Event, ...]) -> None:
+    """It has a row and a recording like any other, and no order: nobody took a need down."""
+    call, wanted = play(*so_far, ended())
+    assert (call.state, call.result, call.ringing) == (State.ENDED, Result.ABANDONED, ())
+    assert sum(isinstance(effect, MakeRecording) for effect in wanted) == 1
+    assert not requests(wanted)
+
+
+def test_what_the_first_seat_missed_the_second_answers() -> None:
+    call, _ = play(arrived(WANG), queued(), rang("1001"), missed("1001"))
+    assert (call.state, call.ringing) == (State.WAITING, ())
+    call, wanted = play(
+        arrived(WANG), queued(), rang("1001"), missed("1001"), leg_ended("leg-1001"),
+        rang("1002"), answered("1002"), ended(),
+    )  # fmt: skip
+    assert (call.result, call.seat) == (Result.ANSWERED, "1002")
+    first, second = call.legs[1:]
+    assert (first.who, first.answered_at) == ("1001", None)
+    assert second.who == "1002"
+    assert second.answered_at
+    assert [one.accepted_by for one in requests(wanted)] == ["1002"]
+
+
+def test_two_phones_ring_until_one_answers() -> None:
+    call, _ = play(arrived(), queued(), rang("1001"), rang("1002"), missed("1001"))
+    assert (call.state, call.ringing) == (State.RINGING, ("leg-1002",))
+    call, _ = play(arrived(), queued(), rang("1001"), rang("1002"), answered("1001"))
+    assert (call.state, call.ringing, call.seat) == (State.TALKING, (), "1001")
+
+
+@pytest.mark.parametrize(
+    ("dial", "result"),
+    [
+        (DialResult.BUSY, Result.BUSY),
+        (DialResult.NO_ANSWER, Result.NO_ANSWER),
+        (DialResult.FAILED, Result.FAILED),
+    ],
+)
+def test_a_placed_call_says_why_nobody_spoke(dial: DialResult, result: Result) -> None:
+    call, wanted = play(placed(), party_rang(), leg_ended("far", "called"), dialled(dial), ended())
+    assert (call.direction, call.result, call.seat) == (Direction.OUTBOUND, result, "1001")
+    assert not requests(wanted)
+
+
+def test_a_placed_call_that_is_answered_becomes_an_order() -> None:
+    call, wanted = play(
+        placed(), party_rang(), party_answered(at=after(5)), dialled(DialResult.ANSWERED), ended()
+    )
+    assert (call.result, call.answered_at) == (Result.ANSWERED, after(5))
+    assert [one.accepted_by for one in requests(wanted)] == ["1001"]
+
+
+def test_a_seat_that_hangs_up_before_anybody_was_rung_gave_up() -> None:
+    assert play(placed(), ended())[0].result is Result.ABANDONED
+
+
+def test_two_seats_who_talk_bring_no_need() -> None:
+    """Of a call between seats only its dial is told: answered, and no order comes of it."""
+    call, wanted = play(placed(), dialled(DialResult.ANSWERED), ended())
+    assert call.result is Result.ANSWERED
+    assert not requests(wanted)
+
+
+# ── who calls ─────────────────────────────────────────────────────────────────────────────────
+
+
+def test_of_two_elders_on_one_number_a_person_must_say_which() -> None:
+    call, wanted = play(arrived(WANG, LI), queued(), answered("1001"), ended())
+    assert [elder.name for elder in call.elders] == ["王秀英", "李建国"]
+    assert [one.elder_id for one in requests(wanted)] == [None]
+
+
+def test_an_unknown_or_hidden_number_is_served_like_any_other() -> None:
+    call, wanted = play(arrived(caller=""), queued(), answered("1001"), ended())
+    assert (call.result, call.elders) == (Result.ANSWERED, ())
+    assert [one.elder_id for one in requests(wanted)] == [None]
+
+
+# ── orders ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_order_that_the_seat_opens_is_the_only_one() -> None:
+    wish = OpenOrder(
+        case_id=ID, at=after(20), by="张敏", content="送餐", requirement="少盐", order_id="o1"
+    )
+    call, wanted = play(arrived(WANG), answered("1001"), wish, linked("o1"), ended())
+    assert [(r.case_id, r.content, r.requirement, r.accepted_by) for r in requests(wanted)] == [
+        ("o1", "送餐", "少盐", "张敏")
+    ]
+    assert [order.order_id for order in call.orders] == ["o1"]
+
+
+def test_an_order_can_be_opened_or_chosen_long_after_the_end() -> None:
+    wish = OpenOrder(
+        case_id=ID, at=after(9000), by="张敏", content="送餐", requirement="", order_id="o1"
+    )
+    choice = ChooseOrder(case_id=ID, at=NOW, by="张敏", order_id="o2", order_no="20260301-0009")
+    call, wanted = play(arrived(WANG), ended(), wish, choice, choice)
+    assert [one.case_id for one in requests(wanted)] == ["o1"]
+    assert [order.order_no for order in call.orders] == ["20260301-0009"]
+    assert (call.state, call.result) == (State.ENDED, Result.ABANDONED)
+
+
+def test_a_link_told_twice_is_one_link() -> None:
+    call, _ = play(arrived(WANG), linked(), linked(), linked("order-2"))
+    assert [order.order_id for order in call.orders] == ["order-1", "order-2"]
+
+
+# ── what comes twice, late, or never ──────────────────────────────────────────────────────────
+
+
+def test_the_end_is_noted_once() -> None:
+    call, wanted = play(arrived(), ended(after(10)), ended(after(60)), vanished(after(90)))
+    assert (call.ended_at, call.ended_uncertain) == (after(10), False)
+    assert sum(isinstance(effect, MakeRecording) for effect in wanted) == 1
+
+
+def test_a_call_that_vanished_ended_at_a_time_that_nobody_knows() -> None:
+    call, wanted = play(arrived(WANG), queued(), answered("1001"), vanished(after(300)))
+    assert (call.state, call.result, call.ended_uncertain) == (State.ENDED, Result.ANSWERED, True)
+    assert len(requests(wanted)) == 1
+
+
+def test_an_end_that_is_seen_after_all_is_certain() -> None:
+    """The hang-up waited in line behind the reading of the picture from which it was missing."""
+    call, wanted = play(arrived(), vanished(after(30)), ended(after(25), cause=17))
+    assert (call.ended_at, call.ended_uncertain, call.cause) == (after(25), False, 17)
+    assert sum(isinstance(effect, MakeRecording) for effect in wanted) == 1
+
+
+def test_an_answer_that_is_heard_of_after_the_end_counts() -> None:
+    call, wanted = play(arrived(WANG), vanished(after(30)), answered("1001", after(5)))
+    assert (call.state, call.result, call.seat) == (State.ENDED, Result.ANSWERED, "1001")
+    assert [one.case_id for one in requests(wanted)] == [f"{ID}/order"]
+
+
+def test_a_busy_line_that_is_heard_of_after_the_end_counts() -> None:
+    call, _ = play(placed(), vanished(), dialled(DialResult.BUSY))
+    assert (call.state, call.result) == (State.ENDED, Result.BUSY)
+
+
+@pytest.mark.parametrize("late", [rang("1001"), party_rang(), queued(3), missed("1001"), pressed()])
+def test_nothing_rings_or_waits_after_the_end(late: Event) -> None:
+    call, wanted = play(arrived(WANG), ended(), late)
+    assert (call.state, call.ringing, call.position) == (State.ENDED, (), 0)
+    assert len(wanted) == 2
+
+
+def test_ringing_told_again_does_not_unanswer_a_leg() -> None:
+    call, _ = play(
+        arrived(), queued(), rang("1001"), answered("1001", after(3)), rang("1001", after(4))
+    )
+    assert (call.state, call.ringing) == (State.TALKING, ())
+    assert call.legs[-1].answered_at == after(3)
+
+
+def test_an_arrival_told_again_does_not_bring_back_a_leg_that_is_gone() -> None:
+    """After a reconnect a call is found, and then its own arrival comes out of the line."""
+    call, _ = play(
+        arrived(at=after(5), caller=""), leg_ended(ID, "caller", after(9)), arrived(WANG, at=NOW)
+    )
+    (leg,) = call.legs
+    assert (leg.started_at, leg.ended_at, leg.who) == (NOW, after(9), "+8613800000000")
+    assert (call.entered_at, call.elders) == (NOW, (WANG,))
+
+
+def test_a_leg_of_which_only_the_end_was_seen_is_kept() -> None:
+    call, _ = play(arrived(), leg_ended("stranger", "seat", after(4), delay=80.0))
+    assert [(leg.id, leg.ended_at, leg.delay_ms) for leg in call.legs[1:]] == [
+        ("stranger", after(4), 80.0)
+    ]
+
+
+def test_an_answer_without_its_ringing_is_an_answer() -> None:
+    """The controller came back in the middle of the talk."""
+    call, _ = play(arrived(), answered("1002", after(40)))
+    assert (call.state, call.seat, call.legs[-1].who) == (State.TALKING, "1002", "1002")
+
+
+# ── the recording ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_kept_recording_ends_the_timer_and_the_case() -> None:
+    call, wanted = play(arrived(), answered("1001"), ended(), made())
+    assert call.sound
+    assert (call.recording, call.sound.seconds) == (recording.State.KEPT, 9.5)
+    assert StopTimer(name=RECORDING_DUE) in wanted
+    assert is_over(call)
+
+
+def test_a_talk_without_its_recording_is_an_alarm_until_it_is_there() -> None:
+    call, wanted = play(arrived(), answered("1001"), ended(), failed())
+    (alarm,) = (effect for effect in wanted if isinstance(effect, RaiseAlarm))
+    assert "the disk is full" in alarm.text
+    assert is_over(call)
+    call, wanted = play(arrived(), answered("1001"), ended(), failed(), made())
+    assert call.recording is recording.State.KEPT
+    assert wanted[-1] == EndAlarm(key=alarm.key)
+
+
+def test_nothing_recorded_of_a_caller_who_hung_up_at_once_is_no_alarm() -> None:
+    call, wanted = play(arrived(), ended(), failed())
+    assert not [effect for effect in wanted if isinstance(effect, RaiseAlarm)]
+    assert is_over(call)
+
+
+def test_a_recording_that_is_not_made_in_time_is_an_alarm() -> None:
+    call, wanted = play(arrived(), answered("1001"), ended(), due())
+    assert isinstance(wanted[-1], RaiseAlarm)
+    assert not is_over(call)
+
+
+@pytest.mark.parametrize("late", [due(), failed(), due("another timer")])
+def test_nothing_that_comes_late_doubts_a_kept_recording(late: Event) -> None:
+    before = (arrived(), answered("1001"), ended(), made())
+    call, wanted = play(*before, late)
+    assert call.recording is recording.State.KEPT
+    assert wanted == play(*before)[1]

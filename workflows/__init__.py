@@ -1,0 +1,1 @@
+"""DECISIONS: what Careline does about what happened. Pure but for the runner."""

@@ -1,0 +1,532 @@
+"""The call: from the first ring to the hang-up, its recording, and the orders tied to it.
+
+Rows ACD-05, ACD-17, REC-01, REC-04. A call's id is its first channel's id in Asterisk, with the
+node in front; it is the recording's serial as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Final, TypeAlias
+
+from workflows import recording
+from workflows.commands import ChooseOrder, OpenOrder
+from workflows.effects import (
+    Effect,
+    EndAlarm,
+    MakeRecording,
+    RaiseAlarm,
+    StartTimer,
+    StopTimer,
+    Tell,
+)
+from workflows.events import (
+    CallArrived,
+    CallEnded,
+    CallPlaced,
+    CallQueued,
+    CallTimerFired,
+    CallVanished,
+    Channel,
+    DialEnded,
+    DialResult,
+    Entry,
+    Event,
+    KeyPressed,
+    KnownElder,
+    LegEnded,
+    OrderLinked,
+    PartyAnswered,
+    PartyRang,
+    RecordingFailed,
+    RecordingMade,
+    RequestAccepted,
+    SeatAnswered,
+    SeatMissed,
+    SeatRang,
+)
+from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
+from workflows.recording import State as RecordingState
+
+RECORDING_DUE: Final = "recording due"
+RECORDING_DUE_S: Final = 300
+
+
+class State(Enum):
+    ENTERED = "entered"
+    WAITING = "waiting"
+    RINGING = "ringing"
+    TALKING = "talking"
+    ENDED = "ended"
+
+
+class Trigger(Enum):
+    CAME = "came"
+    CHOSE = "chose"
+    QUEUED = "queued"
+    RANG = "rang"
+    STILL_RINGING = "still ringing"
+    NOBODY_RINGS = "nobody rings"
+    ANSWERED = "answered"
+    DIAL_OVER = "dial over"
+    LEG_GONE = "leg gone"
+    OVER = "over"
+    RECORDING_KEPT = "recording kept"
+    RECORDING_TROUBLE = "recording trouble"
+    NOTHING_NEW = "nothing new"
+    ORDER_LINKED = "order linked"
+    OPEN_ORDER = "open an order"
+    CHOOSE_ORDER = "choose an order"
+
+
+class Direction(Enum):
+    INBOUND = "inbound"
+    OUTBOUND = "outbound"
+
+
+class Result(Enum):
+    """How a call came out (b.6)."""
+
+    ANSWERED = "answered"
+    ABANDONED = "abandoned"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leg:
+    """One channel of the call. `who` is a seat's extension or a number."""
+
+    id: str
+    party: str
+    who: str = ""
+    started_at: datetime
+    answered_at: datetime | None = None
+    ended_at: datetime | None = None
+    cause: int | None = None
+    delay_ms: float | None = None
+    jitter_ms: float | None = None
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedOrder:
+    order_id: str
+    order_no: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sound:
+    """What is kept of the recording: the file below the recordings folder, its hash and length."""
+
+    file: str
+    sha256: str
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call. Times are aware UTC; `ended_uncertain` says that the end was not seen."""
+
+    id: str
+    entered_at: datetime
+    state: State = State.ENTERED
+    direction: Direction = Direction.INBOUND
+    entry: Entry | None = None
+    caller: str = ""
+    caller_raw: str = ""
+    caller_name: str = ""
+    callee: str = ""
+    trunk: str = ""
+    node: str = ""
+    elders: tuple[KnownElder, ...] = ()
+    key: str = ""
+    choice: str = ""
+    queue: str = ""
+    position: int = 0
+    queued_at: datetime | None = None
+    ringing: tuple[str, ...] = ()
+    seat: str = ""
+    answered_at: datetime | None = None
+    dial: DialResult | None = None
+    ended_at: datetime | None = None
+    ended_uncertain: bool = False
+    cause: int | None = None
+    result: Result | None = None
+    legs: tuple[Leg, ...] = ()
+    orders: tuple[LinkedOrder, ...] = ()
+    recording: RecordingState = RecordingState.WRITING
+    sound: Sound | None = None
+
+
+CallOutcome: TypeAlias = Outcome[Call]
+
+
+# ── noting facts ──────────────────────────────────────────────────────────────────────────────
+
+
+def record(call: Call, event: Event) -> Call:
+    """Note the fact; decide nothing."""
+    match event:
+        case CallArrived():
+            return replace(
+                call,
+                entered_at=event.at, entry=event.entry, caller=event.caller, callee=event.callee,
+                caller_raw=event.caller_raw, caller_name=event.caller_name, trunk=event.trunk,
+                node=event.node, elders=event.elders,
+                legs=with_first_leg(call, "caller", event.caller, event.at),
+            )  # fmt: skip
+        case CallPlaced():
+            return replace(
+                call,
+                direction=Direction.OUTBOUND,
+                entered_at=event.at, caller=event.seat, callee=event.callee, seat=event.seat,
+                node=event.node, elders=event.elders,
+                legs=with_first_leg(call, "seat", event.seat, event.at),
+            )  # fmt: skip
+        case KeyPressed():
+            return replace(call, key=event.key, choice=event.choice)
+        case CallQueued():
+            position = 0 if call.state in (State.TALKING, State.ENDED) else event.position
+            first = call.queued_at or event.at
+            return replace(call, queue=event.queue, position=position, queued_at=first)
+        case SeatRang() | PartyRang():
+            return record_ring(call, event)
+        case SeatMissed():
+            return without_ringing(call, event.leg)
+        case SeatAnswered() | PartyAnswered():
+            return record_answer(call, event)
+        case DialEnded():
+            return replace(call, dial=event.result, ringing=())
+        case LegEnded():
+            return record_leg_end(without_ringing(call, event.leg), event)
+        case _:
+            return record_aftermath(call, event)
+
+
+def record_aftermath(call: Call, event: Event) -> Call:
+    """Note what belongs to the call's end and to what is kept of it."""
+    match event:
+        # An end that was only supposed becomes certain when it is seen after all.
+        case CallEnded() if call.ended_at is None or call.ended_uncertain:
+            return replace(
+                call,
+                ended_at=event.at, ended_uncertain=False, cause=event.cause,
+                ringing=(), position=0,
+            )  # fmt: skip
+        case CallVanished() if call.ended_at is None:
+            return replace(call, ended_at=event.at, ended_uncertain=True, ringing=(), position=0)
+        case RecordingMade():
+            kept = recording.TABLE[call.recording][recording.Trigger.FILE_MADE].to
+            sound = Sound(
+                file=event.file, sha256=event.sha256, seconds=event.seconds, size=event.size
+            )
+            return replace(call, recording=kept, sound=sound)
+        case RecordingFailed():
+            missing = recording.TABLE[call.recording][recording.Trigger.FILE_FAILED].to
+            return replace(call, recording=missing)
+        case OrderLinked() | ChooseOrder():
+            return with_order(call, LinkedOrder(order_id=event.order_id, order_no=event.order_no))
+        case _:
+            return call
+
+
+def record_ring(call: Call, event: SeatRang | PartyRang) -> Call:
+    if leg_of(call, event.leg):
+        return call
+    leg = Leg(
+        id=event.leg,
+        party="seat" if isinstance(event, SeatRang) else "called",
+        who=event.seat if isinstance(event, SeatRang) else event.number,
+        started_at=event.at,
+    )
+    # After the end nothing rings any more, however late the news of it comes.
+    is_over = call.state is State.ENDED
+    ringing = call.ringing if is_over else (*call.ringing, event.leg)
+    return replace(call, ringing=ringing, legs=with_leg(call.legs, leg))
+
+
+def record_answer(call: Call, event: SeatAnswered | PartyAnswered) -> Call:
+    known = leg_of(call, event.leg)
+    # The ringing may not have been seen: a controller that came back during the talk.
+    leg = known or Leg(
+        id=event.leg,
+        party="seat" if isinstance(event, SeatAnswered) else "called",
+        who=event.seat if isinstance(event, SeatAnswered) else event.number,
+        started_at=event.at,
+    )
+    return replace(
+        call,
+        seat=event.seat if isinstance(event, SeatAnswered) else call.seat,
+        answered_at=call.answered_at or event.at,
+        ringing=(),
+        position=0,
+        legs=with_leg(call.legs, replace(leg, answered_at=leg.answered_at or event.at)),
+    )
+
+
+def record_leg_end(call: Call, event: LegEnded) -> Call:
+    known = leg_of(call, event.leg)
+    # A leg whose beginning was not seen is kept all the same: its end is the only proof of it.
+    leg = known or Leg(id=event.leg, party=event.party, started_at=event.at)
+    if leg.ended_at is not None:
+        return call
+    ended = replace(
+        leg,
+        ended_at=event.at, cause=event.cause,
+        delay_ms=event.delay_ms, jitter_ms=event.jitter_ms, loss=event.loss,
+    )  # fmt: skip
+    return replace(call, legs=with_leg(call.legs, ended))
+
+
+def leg_of(call: Call, id_: str) -> Leg | None:
+    return next((leg for leg in call.legs if leg.id == id_), None)
+
+
+def with_first_leg(call: Call, party: str, who: str, at: datetime) -> tuple[Leg, ...]:
+    """The legs with the call's own channel, which may be known from its end already."""
+    leg = leg_of(call, call.id) or Leg(id=call.id, party=party, started_at=at)
+    return with_leg(call.legs, replace(leg, party=party, who=who, started_at=at, answered_at=at))
+
+
+def with_leg(legs: tuple[Leg, ...], leg: Leg) -> tuple[Leg, ...]:
+    """The legs with this one added, or put in the place of its former self."""
+    if any(other.id == leg.id for other in legs):
+        return tuple(leg if other.id == leg.id else other for other in legs)
+    return (*legs, leg)
+
+
+def with_order(call: Call, order: LinkedOrder) -> Call:
+    if any(linked.order_id == order.order_id for linked in call.orders):
+        return call
+    return replace(call, orders=(*call.orders, order))
+
+
+def without_ringing(call: Call, leg: str) -> Call:
+    return replace(call, ringing=tuple(other for other in call.ringing if other != leg))
+
+
+# ── what a fact means ─────────────────────────────────────────────────────────────────────────
+
+
+def classify(call: Call, event: Event) -> Trigger:
+    """Say what the event means for this call. Every condition lives here."""
+    match event:
+        case CallArrived() | CallPlaced():
+            return Trigger.CAME
+        case KeyPressed():
+            return Trigger.CHOSE
+        case CallQueued():
+            return Trigger.QUEUED
+        case SeatRang(leg=leg) | PartyRang(leg=leg):
+            # Of a leg whose end or answer is known already this is old news.
+            return Trigger.RANG if leg in call.ringing else Trigger.NOTHING_NEW
+        case SeatMissed() | LegEnded():
+            # A placed call ends its ringing by DialEnded, which knows why.
+            if call.state is not State.RINGING or call.direction is Direction.OUTBOUND:
+                return Trigger.LEG_GONE
+            return Trigger.STILL_RINGING if call.ringing else Trigger.NOBODY_RINGS
+        case SeatAnswered() | PartyAnswered():
+            return Trigger.ANSWERED
+        case DialEnded():
+            return Trigger.DIAL_OVER
+        case CallEnded() | CallVanished():
+            return Trigger.OVER
+        case RecordingMade():
+            return Trigger.RECORDING_KEPT
+        case RecordingFailed():
+            # Nobody spoke on a call that no seat answered: an empty file there is no loss.
+            is_loss = call.answered_at and call.recording is not recording.State.KEPT
+            return Trigger.RECORDING_TROUBLE if is_loss else Trigger.NOTHING_NEW
+        case CallTimerFired(name=name) if name == RECORDING_DUE:
+            owed = call.recording in (recording.State.OWED, recording.State.WRITING)
+            return Trigger.RECORDING_TROUBLE if owed else Trigger.NOTHING_NEW
+        case OrderLinked():
+            return Trigger.ORDER_LINKED
+        case OpenOrder():
+            return Trigger.OPEN_ORDER
+        case ChooseOrder():
+            return Trigger.CHOOSE_ORDER
+        case _:
+            return Trigger.NOTHING_NEW
+
+
+# ── what to ask for ───────────────────────────────────────────────────────────────────────────
+
+
+def end(call: Call, event: Event) -> CallOutcome:
+    """Say how the call came out, have its recording made, and leave no answered call orderless."""
+    owed = recording.TABLE[call.recording][recording.Trigger.CALL_OVER].to
+    ended = replace(call, result=result_of(call), recording=owed)
+    return ended, (
+        MakeRecording(serial=call.id, began_at=call.entered_at),
+        StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S),
+        *order_owed(ended, event),
+    )
+
+
+def reconsider(call: Call, event: Event) -> CallOutcome:
+    """Say anew how the call came out: of an answer, or of the dial's end, it is heard only now."""
+    return replace(call, result=result_of(call)), order_owed(call, event)
+
+
+def order_owed(call: Call, event: Event) -> tuple[Effect, ...]:
+    """An answered call without an order asks for one; asking twice makes one all the same."""
+    if not call.answered_at or call.orders:
+        return ()
+    return (Tell(event=request_of(call, event, order_id=f"{call.id}/order")),)
+
+
+def result_of(call: Call) -> Result:
+    # Of a call between two seats only the dial tells that it was answered.
+    if call.answered_at or call.dial is DialResult.ANSWERED:
+        return Result.ANSWERED
+    if call.dial in (DialResult.BUSY, DialResult.NO_ANSWER, DialResult.FAILED):
+        return Result(call.dial.value)
+    return Result.ABANDONED
+
+
+def request_of(call: Call, event: Event, order_id: str) -> RequestAccepted:
+    """The need that this call brings; its content is still to be judged unless a seat gave it."""
+    wish = event if isinstance(event, OpenOrder) else None
+    return RequestAccepted(
+        case_id=order_id,
+        at=event.at,
+        channel=Channel.HOTLINE,
+        call_id=call.id,
+        # With two elders on one number a person must say which one it is.
+        elder_id=call.elders[0].id if len(call.elders) == 1 else None,
+        content=wish.content if wish else "",
+        requirement=wish.requirement if wish else "",
+        accepted_by=wish.by if wish else call.seat,
+    )
+
+
+def open_order(call: Call, event: Event) -> CallOutcome:
+    assert isinstance(event, OpenOrder)
+    return call, (Tell(event=request_of(call, event, order_id=event.order_id)),)
+
+
+def recording_kept(call: Call, event: Event) -> CallOutcome:
+    return call, (StopTimer(name=RECORDING_DUE), EndAlarm(key=f"recording/{call.id}"))
+
+
+def recording_trouble(call: Call, event: Event) -> CallOutcome:
+    """A talked call without its recording is never silent (REC-01)."""
+    reason = event.reason if isinstance(event, RecordingFailed) else "not made in time"
+    key = f"recording/{call.id}"
+    return call, (RaiseAlarm(key=key, kind="recording", text=f"{call.id}: {reason}"),)
+
+
+# fmt: off
+BEFORE_THE_END: Final = {
+    Trigger.CAME:              Rule(State.ENTERED),
+    Trigger.CHOSE:             Rule(State.ENTERED),
+    Trigger.QUEUED:            Rule(State.WAITING),
+    Trigger.RANG:              Rule(State.RINGING),
+    # A late end of a leg whose beginning was never seen.
+    Trigger.STILL_RINGING:     Rule(State.RINGING),
+    Trigger.NOBODY_RINGS:      Rule(State.WAITING),
+    Trigger.ANSWERED:          Rule(State.TALKING),
+    Trigger.DIAL_OVER:         Rule(State.ENTERED),
+    Trigger.LEG_GONE:          Rule(State.ENTERED),
+    Trigger.OVER:              Rule(State.ENDED, end),
+    # The file can be ready before the end is seen here: a controller that was away.
+    Trigger.RECORDING_KEPT:    Rule(State.ENTERED, recording_kept),
+    Trigger.RECORDING_TROUBLE: Rule(State.ENTERED, recording_trouble),
+    Trigger.NOTHING_NEW:       Rule(State.ENTERED),
+    Trigger.ORDER_LINKED:      Rule(State.ENTERED),
+    Trigger.OPEN_ORDER:        Rule(State.ENTERED, open_order),
+    Trigger.CHOOSE_ORDER:      Rule(State.ENTERED),
+}
+
+
+def staying(state: State, *triggers: Trigger) -> dict[Trigger, Rule[State, Call]]:
+    """The common rows, with these triggers leaving the call in this state."""
+    return {
+        trigger: replace(rule, to=state) if trigger in triggers else rule
+        for trigger, rule in BEFORE_THE_END.items()
+    }
+
+
+KEEPING: Final = (
+    Trigger.CAME, Trigger.CHOSE, Trigger.LEG_GONE, Trigger.NOTHING_NEW, Trigger.ORDER_LINKED,
+    Trigger.OPEN_ORDER, Trigger.CHOOSE_ORDER, Trigger.RECORDING_KEPT, Trigger.RECORDING_TROUBLE,
+)
+
+TABLE: Final[Table[State, Trigger, Call]] = {
+    State.ENTERED: BEFORE_THE_END,
+    State.WAITING: staying(State.WAITING, *KEEPING, Trigger.DIAL_OVER),
+    State.RINGING: staying(State.RINGING, *KEEPING, Trigger.QUEUED),
+    # In a talk, news about other ringing phones changes nothing.
+    State.TALKING: staying(
+        State.TALKING, *KEEPING, Trigger.QUEUED, Trigger.RANG, Trigger.STILL_RINGING,
+        Trigger.NOBODY_RINGS, Trigger.DIAL_OVER,
+    ),
+    # Asterisk reports legs, dials and timers after the call's end; the end is said only once.
+    State.ENDED: {
+        **{t: Rule(State.ENDED, nothing) for t in Trigger},
+        Trigger.ANSWERED:          Rule(State.ENDED, reconsider),
+        Trigger.DIAL_OVER:         Rule(State.ENDED, reconsider),
+        Trigger.RECORDING_KEPT:    Rule(State.ENDED, recording_kept),
+        Trigger.RECORDING_TROUBLE: Rule(State.ENDED, recording_trouble),
+        Trigger.OPEN_ORDER:        Rule(State.ENDED, open_order),
+    },
+}
+# fmt: on
+
+
+def begin(event: Event) -> Call:
+    """The call in which a first event finds itself, whatever that event is."""
+    return Call(id=event.case_id, entered_at=event.at)
+
+
+def step(call: Call, event: Event) -> CallOutcome:
+    """The call after the event, and the effects it asks for."""
+    noted = record(call, event)
+    rule = rule_for(TABLE, noted.state, classify(noted, event), event)
+    after, effects = rule.action(noted, event)
+    return replace(after, state=rule.to), effects
+
+
+def is_over(call: Call) -> bool:
+    """Nothing more is expected: ended, and its recording kept or known to be missing."""
+    return call.state is State.ENDED and call.recording in (
+        recording.State.KEPT,
+        recording.State.MISSING,
+    )
+
+
+PROCESS: Final = Process(
+    name="call",
+    case_type=Call,
+    handles=(
+        CallArrived,
+        CallPlaced,
+        KeyPressed,
+        CallQueued,
+        SeatRang,
+        SeatMissed,
+        SeatAnswered,
+        PartyRang,
+        PartyAnswered,
+        DialEnded,
+        LegEnded,
+        CallEnded,
+        CallVanished,
+        RecordingMade,
+        RecordingFailed,
+        CallTimerFired,
+        OrderLinked,
+        OpenOrder,
+        ChooseOrder,
+    ),
+    begin=begin,
+    step=step,
+    is_over=is_over,
+    on_timer=CallTimerFired,
+)

@@ -1,0 +1,53 @@
+"""Wishes: what a person asks for, imperative. A wish can be refused (NotAllowed)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workflows.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Event):
+    """A wish by a named person: `by` is the user's name."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder(Command):
+    """Make a new work order out of this call."""
+
+    content: str
+    requirement: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseOrder(Command):
+    """Tie an order that is open already to this call. The store completes `order_no`."""
+
+    order_id: str
+    order_no: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeRequest(Command):
+    """First judgement (初步判断, WO-02): content and requirement are known (T3)."""
+
+    content: str
+    requirement: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseAnswered(Command):
+    """The need was a question and has been answered (咨询直接答复, T2)."""
+
+    answer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder(Command):
+    """The elder or a seat withdraws the need (撤单, X1)."""
+
+    reason: str

@@ -1,0 +1,60 @@
+"""Effects: what a process asks of the world. Data only; the result comes back as an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from workflows.events import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A request to the imperative shell."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tell(Effect):
+    """Hand this event to the case that it names."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartTimer(Effect):
+    """Wake the case after `after_s` seconds; the same name again replaces it."""
+
+    name: str
+    after_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopTimer(Effect):
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeRecording(Effect):
+    """The worker makes the verified stereo file of the recording with this serial.
+
+    `began_at` (aware UTC) says in which day's folder it belongs.
+    """
+
+    serial: str
+    began_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RaiseAlarm(Effect):
+    """Show a trouble on the desk; one alarm at a time is open for a `key`."""
+
+    key: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndAlarm(Effect):
+    """The trouble with this key is over."""
+
+    key: str

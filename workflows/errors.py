@@ -1,0 +1,30 @@
+"""The errors that a person can meet.
+
+CarelineError
+├── NotAllowed      the process refuses this wish now; says what would be possible   (409)
+├── NotFound        there is no such case, order, call or elder                      (404)
+├── Outdated        somebody else changed the case first; read it again              (409)
+└── StoreDown       the database is away or full; nothing was saved, try again       (503)
+"""
+
+from __future__ import annotations
+
+
+class CarelineError(Exception):
+    """Base of all; the text is a sentence for the person who asked."""
+
+
+class NotAllowed(CarelineError):
+    """The process refuses the wish in its present state."""
+
+
+class NotFound(CarelineError):
+    """What the wish names does not exist."""
+
+
+class Outdated(CarelineError):
+    """The case was changed by another writer since it was read."""
+
+
+class StoreDown(CarelineError):
+    """The database does not answer or has no room; nothing of the event was saved."""

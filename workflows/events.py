@@ -1,0 +1,213 @@
+"""Facts: what happened, in our words and in the past tense. Asterisk's words stay in telephony.
+
+`case_id` names the case; `at` is when it happened, an aware UTC time (Asterisk's clock for what
+Asterisk saw). Phone numbers are E.164 where they could be understood, else as dialled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every fact and every wish has."""
+
+    case_id: str
+    at: datetime
+
+
+class Entry(Enum):
+    """Which number of the centre was dialled (number plan)."""
+
+    HOTLINE = "hotline"
+    EMERGENCY = "emergency"
+    REPORT = "report"
+    COMPLAINTS = "complaints"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownElder:
+    """An elder whose number it is; `label` is what a list shows."""
+
+    id: int
+    name: str
+    uid: str
+
+
+# ── a call ────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallArrived(Event):
+    """A call came in at one of our numbers (ACD-16: `elders` are found by number, REC-04)."""
+
+    entry: Entry
+    caller: str
+    callee: str
+    caller_raw: str = ""
+    caller_name: str = ""
+    trunk: str = ""
+    node: str = ""
+    elders: tuple[KnownElder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallPlaced(Event):
+    """A seat dialled out from its phone."""
+
+    seat: str
+    callee: str
+    callee_raw: str = ""
+    node: str = ""
+    elders: tuple[KnownElder, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPressed(Event):
+    """The caller chose in a menu; no key and no trouble is `choice="person"`."""
+
+    menu: str
+    key: str
+    choice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallQueued(Event):
+    queue: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatRang(Event):
+    """A seat's phone began to ring for this call."""
+
+    seat: str
+    leg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatMissed(Event):
+    """The seat did not answer; the call goes on waiting."""
+
+    seat: str
+    leg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatAnswered(Event):
+    seat: str
+    leg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyRang(Event):
+    """The other side of a placed call was dialled."""
+
+    number: str
+    leg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyAnswered(Event):
+    """The other side of a placed call answered."""
+
+    number: str
+    leg: str
+
+
+class DialResult(Enum):
+    """How a placed call's dial ended."""
+
+    ANSWERED = "answered"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialEnded(Event):
+    result: DialResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEnded(Event):
+    """A leg hung up. Delay is round trip halved, one way over the network (K19)."""
+
+    leg: str
+    party: str
+    cause: int
+    delay_ms: float | None = None
+    jitter_ms: float | None = None
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallEnded(Event):
+    """The caller's channel is gone. `cause` is a Q.850 cause."""
+
+    cause: int
+    cause_text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallVanished(Event):
+    """After a reconnect Asterisk no longer has the call; when it ended is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingMade(Event):
+    """The worker verified the stereo file and dropped the WAVs (REC-01)."""
+
+    file: str
+    sha256: str
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingFailed(Event):
+    """The worker could not make the file; `reason` says why, the WAVs are kept."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTimerFired(Event):
+    """A timer of the call case is due."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLinked(Event):
+    """A work order was tied to this call (ACD-17)."""
+
+    order_id: str
+    order_no: str
+
+
+# ── an order ──────────────────────────────────────────────────────────────────────────────────
+
+
+class Channel(Enum):
+    """Through which channel a need came (b.5)."""
+
+    HOTLINE = "hotline"
+    CALL_TERMINAL = "call_terminal"
+    COUNTER = "counter"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestAccepted(Event):
+    """A need was accepted (受理, T1). The store completes `order_no` with the next number."""
+
+    channel: Channel
+    call_id: str
+    elder_id: int | None
+    content: str
+    requirement: str = ""
+    accepted_by: str = ""
+    order_no: str = ""
