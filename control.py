@@ -1,0 +1,212 @@
+"""The one way from the desk and the worker to the controller: events in, the feed out.
+
+HTTP and a WebSocket over a Unix socket in the home (mode 600) with a secret, so that nobody else on
+the machine can speak for a seat. The feed is numbered: a reader that misses a number reads the
+snapshot again.
+
+    POST /tell   {"event": {"type", "body"}, "because": outbox id or null}   → {"case": {…}}
+    GET  /feed   WebSocket: {"seq", "kind", "data"}; the first has kind "snapshot"
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, WSMsgType, web
+
+from sql import codec
+from workflows.errors import CarelineError, NotAllowed, NotFound, Outdated, StoreDown
+from workflows.events import Event
+
+logger = logging.getLogger(__name__)
+
+MAX_BODY: Final = 64 * 1024
+READER_BACKLOG: Final = 1000
+TELL_TIMEOUT_S: Final = 10
+RECONNECT_S: Final = 0.5
+STATUS: Final[dict[type[CarelineError], int]] = {
+    NotAllowed: 409,
+    Outdated: 409,
+    NotFound: 404,
+    StoreDown: 503,
+}
+BY_NAME: Final = {error.__name__: error for error in STATUS}
+
+Message = dict[str, Any]
+Tell = Callable[[Event, str | None], Awaitable[Any]]
+
+
+class ControllerDown(CarelineError):
+    """The controller does not answer; telephony goes on without it, wishes must wait."""
+
+
+class Feed:
+    """Numbers what changed and hands it to every reader; a reader too slow to keep up is cut."""
+
+    def __init__(self, snapshot: Callable[[], dict[str, Any]]) -> None:
+        self._snapshot: Final = snapshot
+        self._readers: Final[set[asyncio.Queue[Message | None]]] = set()
+        self.seq = 0
+
+    def publish(self, kind: str, data: Any) -> None:
+        self.seq += 1
+        message = {"seq": self.seq, "kind": kind, "data": data}
+        for reader in tuple(self._readers):
+            if reader.qsize() >= READER_BACKLOG:
+                self._readers.discard(reader)
+                reader.put_nowait(None)
+            else:
+                reader.put_nowait(message)
+
+    async def read(self) -> AsyncIterator[Message]:
+        """The snapshot, then everything after it without a gap."""
+        reader: asyncio.Queue[Message | None] = asyncio.Queue()
+        self._readers.add(reader)
+        try:
+            yield {"seq": self.seq, "kind": "snapshot", "data": self._snapshot()}
+            while (message := await reader.get()) is not None:
+                yield message
+        finally:
+            self._readers.discard(reader)
+
+
+def control_app(secret: str, feed: Feed, tell: Tell) -> web.Application:
+    """The controller's side."""
+
+    @web.middleware
+    async def only_ours(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        given = request.headers.get("Authorization", "")
+        # A header may hold any byte; those that are no UTF-8 came in as surrogates.
+        if not hmac.compare_digest(given.encode("utf-8", "replace"), f"Bearer {secret}".encode()):
+            return web.json_response({"error": "not allowed here"}, status=403)
+        return await handler(request)
+
+    async def take(request: web.Request) -> web.Response:
+        try:
+            event, because = _read(await request.json())
+        except web.HTTPRequestEntityTooLarge:
+            sentence = f"this is too long; {MAX_BODY} bytes at the most"
+            return web.json_response({"error": sentence}, status=413)
+        except (ValueError, RecursionError) as wrong:
+            return web.json_response({"error": str(wrong)}, status=400)
+        try:
+            case = await tell(event, because)
+        except CarelineError as refused:
+            kind = type(refused)
+            return web.json_response(
+                {"error": str(refused), "kind": kind.__name__}, status=STATUS.get(kind, 409)
+            )
+        return web.json_response({"case": codec.dump(case)})
+
+    async def show(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(heartbeat=5)
+        await socket.prepare(request)
+        sending = asyncio.ensure_future(_send(feed, socket))
+        try:
+            # Nothing is expected from the reader; this ends when it goes away.
+            async for _ in socket:
+                pass
+        finally:
+            sending.cancel()
+        return socket
+
+    app = web.Application(middlewares=[only_ours], client_max_size=MAX_BODY)
+    app.add_routes([web.post("/tell", take), web.get("/feed", show)])
+    return app
+
+
+def _read(body: object) -> tuple[Event, str | None]:
+    """The event and the effect whose result it is; raises ValueError for anything else."""
+    if not isinstance(body, dict):
+        raise codec.NotReadable("right would be {event: …, because: …}")
+    because = body.get("because")
+    if because is not None and not isinstance(because, str):
+        raise codec.NotReadable("because: right would be the id of an effect, or null")
+    return codec.load_event(body.get("event")), because
+
+
+async def _send(feed: Feed, socket: web.WebSocketResponse) -> None:
+    try:
+        async for message in feed.read():
+            await socket.send_json(message)
+    except ConnectionError:
+        return
+    await socket.close()
+
+
+@asynccontextmanager
+async def serving(app: web.Application, socket: Path) -> AsyncIterator[None]:
+    """Serve on the Unix socket, readable by this user alone."""
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    socket.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(socket)).start()
+    socket.chmod(0o600)
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+        socket.unlink(missing_ok=True)
+
+
+class Controller:
+    """The desk's and the worker's side."""
+
+    def __init__(self, socket: Path, secret: str) -> None:
+        self._socket: Final = socket
+        self._headers: Final = {"Authorization": f"Bearer {secret}"}
+        self._session: ClientSession | None = None
+
+    def _http(self) -> ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = ClientSession(
+                base_url="http://controller",
+                connector=UnixConnector(str(self._socket)),
+                headers=self._headers,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def tell(self, event: Event, because: str | None = None) -> dict[str, Any]:
+        """Hand over an event; returns the case after it as a JSON object.
+
+        Raises NotAllowed, NotFound, Outdated and StoreDown as the process does, ControllerDown when
+        it is away.
+        """
+        body = {"event": codec.dump_event(event), "because": because}
+        try:
+            async with self._http().post(
+                "/tell", json=body, timeout=ClientTimeout(total=TELL_TIMEOUT_S)
+            ) as answer:
+                said = await answer.json()
+        except (ClientError, OSError, TimeoutError) as cause:
+            raise ControllerDown(f"the controller does not answer ({cause}); try again") from None
+        if answer.status == 200:
+            case: dict[str, Any] = said["case"]
+            return case
+        raise BY_NAME.get(said.get("kind", ""), NotAllowed)(said["error"])
+
+    async def feed(self) -> AsyncIterator[Message]:
+        """Everything that changes, for ever; {"kind": "down"} whenever the controller is away."""
+        while True:
+            try:
+                async with self._http().ws_connect("/feed", heartbeat=5) as socket:
+                    async for message in socket:
+                        if message.type is not WSMsgType.TEXT:
+                            break
+                        yield message.json()
+            except (ClientError, OSError, TimeoutError) as cause:
+                logger.debug("the controller's feed is away: %s", cause)
+            yield {"seq": 0, "kind": "down", "data": {}}
+            await asyncio.sleep(RECONNECT_S)

@@ -1,0 +1,44 @@
+"""Accepted needs and the work orders made of them (b.5; WO-05)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sql.models.base import Base
+
+
+class ServiceRequest(Base):
+    """An accepted need (服务需求). Its id is its order's; one need becomes one order."""
+
+    __tablename__ = "service_request"
+
+    id: Mapped[str] = mapped_column(String(96), primary_key=True)
+    request_no: Mapped[str] = mapped_column(String(20), unique=True)
+    channel: Mapped[str] = mapped_column(String(20))
+    call_id: Mapped[str | None] = mapped_column(ForeignKey("call_record.id"), index=True)
+    elder_id: Mapped[int | None] = mapped_column(ForeignKey("elder.id"), index=True)
+    content: Mapped[str] = mapped_column(Text, default="")
+    accepted_by: Mapped[str] = mapped_column(String(64), default="")
+    accepted_at: Mapped[datetime]
+
+
+class WorkOrder(Base):
+    """A work order (服务工单), written from its case in the same commit."""
+
+    __tablename__ = "work_order"
+
+    id: Mapped[str] = mapped_column(String(96), primary_key=True)
+    order_no: Mapped[str] = mapped_column(String(20), unique=True)
+    request_id: Mapped[str] = mapped_column(ForeignKey("service_request.id"))
+    elder_id: Mapped[int | None] = mapped_column(ForeignKey("elder.id"), index=True)
+    origin: Mapped[str] = mapped_column(String(12))
+    content: Mapped[str] = mapped_column(Text, default="")
+    requirement: Mapped[str] = mapped_column(Text, default="")
+    status: Mapped[str] = mapped_column(String(16), index=True)
+    generated_at: Mapped[datetime | None]
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str] = mapped_column(String(64), default="")
+    outcome: Mapped[str] = mapped_column(Text, default="")

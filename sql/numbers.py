@@ -1,0 +1,48 @@
+"""Telephone numbers: whatever a carrier or a person wrote, as E.164 for the look-up.
+
+One function for all who write or look for a number, so that a call finds its elder.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat
+
+LONGEST: Final = 20
+SHORT: Final = 6
+LOCAL: Final = (7, 8)
+# What follows one of these is an extension; the line itself is what rings at home.
+EXTENSION: Final = re.compile(r"(?<=\d)\s*(?:转|轉|分机|分機|ext|[xX#,;*])")
+
+
+def e164(raw: str, *, country: str, area: str) -> str:
+    """The number in E.164, completed with the country ("86") and area code ("0374").
+
+    Short numbers (96100) stay as they are. What is no telephone number becomes its digits alone,
+    and an empty text when it has none, so that nothing written by a stranger gets further.
+    """
+    # NFKC turns the full-width digits of a Chinese keyboard into plain ones.
+    text = EXTENSION.split(unicodedata.normalize("NFKC", raw).strip(), maxsplit=1)[0]
+    digits = "".join(c for c in text if c in "0123456789")
+    international = text.startswith("+")
+    if not international and _is_short(digits):
+        return digits[:LONGEST]
+    if not international and len(digits) in LOCAL:
+        digits = area + digits
+    region = phonenumbers.region_code_for_country_code(int(country))
+    try:
+        number = phonenumbers.parse(f"+{digits}" if international else digits, region)
+    except NumberParseException:
+        return digits[:LONGEST]
+    if not phonenumbers.is_possible_number(number):
+        return digits[:LONGEST]
+    return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def _is_short(digits: str) -> bool:
+    """Service numbers: up to six digits, and the longer ones that begin with 9 as no line does."""
+    return len(digits) <= SHORT or (len(digits) in LOCAL and digits.startswith("9"))

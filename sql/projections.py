@@ -1,0 +1,127 @@
+"""The rows that people and reports read, written from a case in the commit that changed it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sql.models import CallLeg, CallOrder, CallRecord, Recording, ServiceRequest, WorkOrder
+from workflows.call import Call, Leg, State
+from workflows.order import Order
+
+
+async def project(session: AsyncSession, case: Any, site: str) -> None:
+    """Write the case's rows. `site` is the site of this node (every call has one)."""
+    match case:
+        case Call():
+            await project_call(session, case, site)
+        case Order():
+            await project_order(session, case)
+
+
+async def project_call(session: AsyncSession, call: Call, site: str) -> None:
+    worst = worst_leg(call)
+    await session.merge(
+        CallRecord(
+            id=call.id,
+            node=call.node,
+            site=site,
+            direction=call.direction.value,
+            entry=call.entry.value if call.entry else "",
+            state=call.state.value,
+            result=call.result.value if call.result else "",
+            caller_no=call.caller,
+            caller_name=call.caller_name,
+            callee_no=call.callee,
+            trunk=call.trunk,
+            key_pressed=call.key,
+            choice=call.choice,
+            queue=call.queue,
+            seat=call.seat or None,
+            elder_id=call.elders[0].id if len(call.elders) == 1 else None,
+            recording_serial=call.id,
+            entered_at=call.entered_at,
+            queued_at=call.queued_at,
+            answered_at=call.answered_at,
+            ended_at=call.ended_at,
+            ended_uncertain=call.ended_uncertain,
+            cause=call.cause,
+            delay_ms=worst.delay_ms if worst else None,
+            jitter_ms=worst.jitter_ms if worst else None,
+            loss=worst.loss if worst else None,
+        )
+    )
+    for leg in call.legs:
+        await session.merge(row_of_leg(call.id, leg))
+    if call.state is State.ENDED:
+        await session.merge(row_of_recording(call))
+    for order in call.orders:
+        await session.merge(CallOrder(call_id=call.id, order_id=order.order_id))
+
+
+def worst_leg(call: Call) -> Leg | None:
+    """The leg with the longest delay speaks for the call: it is the one that was heard badly."""
+    measured = [leg for leg in call.legs if leg.delay_ms is not None]
+    return max(measured, key=lambda leg: leg.delay_ms or 0.0, default=None)
+
+
+def row_of_leg(call_id: str, leg: Leg) -> CallLeg:
+    return CallLeg(
+        id=leg.id,
+        call_id=call_id,
+        party=leg.party,
+        who=leg.who,
+        started_at=leg.started_at,
+        answered_at=leg.answered_at,
+        ended_at=leg.ended_at,
+        cause=leg.cause,
+        delay_ms=leg.delay_ms,
+        jitter_ms=leg.jitter_ms,
+        loss=leg.loss,
+    )
+
+
+def row_of_recording(call: Call) -> Recording:
+    sound = call.sound
+    return Recording(
+        serial=call.id,
+        call_id=call.id,
+        state=call.recording.value,
+        file=sound.file if sound else None,
+        sha256=sound.sha256 if sound else None,
+        seconds=sound.seconds if sound else None,
+        size=sound.size if sound else None,
+        started_at=call.entered_at,
+    )
+
+
+async def project_order(session: AsyncSession, order: Order) -> None:
+    await session.merge(
+        ServiceRequest(
+            id=order.id,
+            request_no=f"R{order.order_no}",
+            channel=order.channel.value,
+            call_id=order.call_id or None,
+            elder_id=order.elder_id,
+            content=order.content,
+            accepted_by=order.accepted_by,
+            accepted_at=order.accepted_at,
+        )
+    )
+    await session.merge(
+        WorkOrder(
+            id=order.id,
+            order_no=order.order_no,
+            request_id=order.id,
+            elder_id=order.elder_id,
+            origin="need",
+            content=order.content,
+            requirement=order.requirement,
+            status=order.state.value,
+            generated_at=order.generated_at,
+            closed_at=order.closed_at,
+            closed_by=order.closed_by,
+            outcome=order.outcome,
+        )
+    )

@@ -1,0 +1,86 @@
+"""Calls as the desk shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import selectinload
+
+from sql.models import CallOrder, CallRecord, Case, Elder, Journal, WorkOrder
+
+
+async def latest(
+    session: AsyncSession, limit: int = 50, number: str = ""
+) -> Sequence[tuple[CallRecord, Elder | None]]:
+    """The newest calls with their elder, newest first; with a number, those from it or to it."""
+    query = (
+        select(CallRecord, Elder)
+        .outerjoin(Elder, Elder.id == CallRecord.elder_id)
+        .options(selectinload(CallRecord.recording))
+        .order_by(CallRecord.entered_at.desc(), CallRecord.id.desc())
+        .limit(limit)
+    )
+    if number:
+        query = query.where(or_(CallRecord.caller_no == number, CallRecord.callee_no == number))
+    return [(call, elder) for call, elder in await session.execute(query)]
+
+
+async def just_ended(session: AsyncSession, limit: int) -> Sequence[dict[str, Any]]:
+    """The cases of the calls that ended last, as JSON, oldest first."""
+    newest = (
+        select(CallRecord.id)
+        .where(CallRecord.state == "ended")
+        .order_by(CallRecord.ended_at.desc())
+        .limit(limit)
+    )
+    rows = await session.scalars(
+        select(Case.body)
+        .where(Case.process == "call", Case.id.in_(newest))
+        .order_by(Case.changed_at)
+    )
+    return rows.all()
+
+
+async def one(session: AsyncSession, call_id: str) -> CallRecord | None:
+    """The call with its legs and recording."""
+    return await session.scalar(
+        select(CallRecord)
+        .where(CallRecord.id == call_id)
+        .options(selectinload(CallRecord.legs), selectinload(CallRecord.recording))
+    )
+
+
+async def orders_of(session: AsyncSession, call_id: str) -> Sequence[WorkOrder]:
+    """The orders tied to the call, oldest first."""
+    rows = await session.scalars(
+        select(WorkOrder)
+        .join(CallOrder, CallOrder.order_id == WorkOrder.id)
+        .where(CallOrder.call_id == call_id)
+        .order_by(WorkOrder.order_no)
+    )
+    return rows.all()
+
+
+async def of_order(session: AsyncSession, order_id: str) -> Sequence[CallRecord]:
+    """The calls tied to the order, oldest first (ACD-17: the order page lists the call)."""
+    rows = await session.scalars(
+        select(CallRecord)
+        .join(CallOrder, CallOrder.call_id == CallRecord.id)
+        .where(CallOrder.order_id == order_id)
+        .options(selectinload(CallRecord.recording))
+        .order_by(CallRecord.entered_at)
+    )
+    return rows.all()
+
+
+async def journal(session: AsyncSession, call_id: str) -> Sequence[Journal]:
+    """What happened in the call, in order."""
+    rows = await session.scalars(
+        select(Journal)
+        .where(Journal.process == "call", Journal.case_id == call_id)
+        .order_by(Journal.id)
+    )
+    return rows.all()

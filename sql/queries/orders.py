@@ -1,0 +1,71 @@
+"""Orders as the desk shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sql.models import Elder, Journal, ServiceRequest, WorkOrder
+
+OPEN = ("accepted", "generated")
+
+
+async def latest(
+    session: AsyncSession, limit: int = 50
+) -> Sequence[tuple[WorkOrder, Elder | None]]:
+    """The newest orders with their elder, newest first."""
+    rows = await session.execute(
+        select(WorkOrder, Elder)
+        .outerjoin(Elder, Elder.id == WorkOrder.elder_id)
+        .order_by(WorkOrder.order_no.desc())
+        .limit(limit)
+    )
+    return [(order, elder) for order, elder in rows]
+
+
+async def one(
+    session: AsyncSession, order_no: str
+) -> tuple[WorkOrder, ServiceRequest, Elder | None] | None:
+    """The order of this number, with the request it came from and its elder."""
+    row = (
+        await session.execute(
+            select(WorkOrder, ServiceRequest, Elder)
+            .join(ServiceRequest, ServiceRequest.id == WorkOrder.request_id)
+            .outerjoin(Elder, Elder.id == WorkOrder.elder_id)
+            .where(WorkOrder.order_no == order_no)
+        )
+    ).first()
+    return (row[0], row[1], row[2]) if row else None
+
+
+async def open_of_elders(session: AsyncSession, elder_ids: Sequence[int]) -> Sequence[WorkOrder]:
+    """Open orders of these elders, oldest first (ACD-17: listed in the pop)."""
+    rows = await session.scalars(
+        select(WorkOrder)
+        .where(WorkOrder.elder_id.in_(elder_ids), WorkOrder.status.in_(OPEN))
+        .order_by(WorkOrder.order_no)
+    )
+    return rows.all()
+
+
+async def of_elder(session: AsyncSession, elder_id: int, limit: int = 20) -> Sequence[WorkOrder]:
+    """The elder's newest orders, newest first."""
+    rows = await session.scalars(
+        select(WorkOrder)
+        .where(WorkOrder.elder_id == elder_id)
+        .order_by(WorkOrder.order_no.desc())
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def journal(session: AsyncSession, order_id: str) -> Sequence[Journal]:
+    """What happened to the order, in order."""
+    rows = await session.scalars(
+        select(Journal)
+        .where(Journal.process == "order", Journal.case_id == order_id)
+        .order_by(Journal.id)
+    )
+    return rows.all()

@@ -1,0 +1,280 @@
+"""The store of the processes: cases, journal, outbox, timers and alarms in one commit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sql import codec
+from sql.engine import Database
+from sql.models import Alarm, Case, Elder, ElderPhone, Journal, Number, Outbox, Timer, WorkOrder
+from sql.projections import project
+from workflows import order
+from workflows.commands import ChooseOrder
+from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
+from workflows.errors import NotAllowed, NotFound, Outdated
+from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
+from workflows.machine import Process
+from workflows.ports import DueTimer, Posted
+
+
+class SqlStore:
+    """Fulfils `workflows.ports.Store`. `zone` is the centre's: order numbers count its days."""
+
+    def __init__(self, database: Database, zone: ZoneInfo, site: str) -> None:
+        self._database: Final = database
+        self._zone: Final = zone
+        self._site: Final = site
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[SqlTransaction]:
+        try:
+            async with self._database.writing() as session:
+                yield SqlTransaction(session, self._zone, self._site)
+        except (DataError, IntegrityError) as cause:
+            # A text with a NUL or beyond its length, a call or elder that does not exist.
+            raise NotAllowed(f"the database cannot keep what this says: {cause.orig}") from cause
+
+    async def untold(self) -> Sequence[Posted]:
+        return await self.owed(Tell)
+
+    async def owed(self, kind: type[Effect]) -> Sequence[Posted]:
+        """Effects of this kind that were asked for and are not done, oldest first."""
+        async with self._database.reading() as session:
+            rows = await session.scalars(
+                select(Outbox)
+                .where(Outbox.done_at.is_(None), Outbox.kind == kind.__name__)
+                .order_by(Outbox.seq)
+            )
+            return [Posted(row.id, codec.load_effect(row.kind, row.body)) for row in rows]
+
+    async def due_timers(self, now: datetime) -> Sequence[DueTimer]:
+        async with self._database.reading() as session:
+            rows = await session.scalars(
+                select(Timer).where(Timer.due_at <= now).order_by(Timer.due_at)
+            )
+            return [DueTimer(row.process, row.case_id, row.name) for row in rows]
+
+    async def next_timer(self) -> datetime | None:
+        async with self._database.reading() as session:
+            return await session.scalar(select(Timer.due_at).order_by(Timer.due_at).limit(1))
+
+    async def open_cases(self, process: Process[Any]) -> list[Any]:
+        """Every case of the process that is not over."""
+        async with self._database.reading() as session:
+            rows = await session.scalars(
+                select(Case).where(Case.process == process.name, Case.is_over.is_(False))
+            )
+            return [codec.load(process.case_type, row.body) for row in rows]
+
+    async def raise_alarm(self, key: str, kind: str, text: str, at: datetime) -> bool:
+        """Open the alarm unless one with this key is open; True when it is new."""
+        async with self._database.writing() as session:
+            return await _raise_alarm(session, key, kind, text, at)
+
+    async def end_alarm(self, key: str, at: datetime) -> bool:
+        """The trouble is over; True when an alarm was open."""
+        async with self._database.writing() as session:
+            return await _end_alarm(session, key, at)
+
+    async def open_alarms(self) -> Sequence[Alarm]:
+        """Every alarm whose trouble goes on, oldest first."""
+        async with self._database.reading() as session:
+            rows = await session.scalars(
+                select(Alarm).where(Alarm.ended_at.is_(None)).order_by(Alarm.id)
+            )
+            return rows.all()
+
+
+class SqlTransaction:
+    """Fulfils `workflows.ports.Transaction`."""
+
+    def __init__(self, session: AsyncSession, zone: ZoneInfo, site: str) -> None:
+        self._session: Final = session
+        self._zone: Final = zone
+        self._site: Final = site
+        self._row: Case | None = None
+
+    async def load(self, process: Process[Any], case_id: str) -> Any | None:
+        self._row = await self._session.get(Case, (process.name, case_id))
+        return codec.load(process.case_type, self._row.body) if self._row else None
+
+    async def complete(self, event: Event, case: Any) -> Event:
+        match event:
+            case CallArrived():
+                return replace(event, elders=await self._elders_of(event.caller))
+            case CallPlaced():
+                return replace(event, elders=await self._elders_of(event.callee))
+            case RequestAccepted() if not case.order_no:
+                return replace(event, order_no=await self._next_order_no(event.at))
+            case ChooseOrder():
+                chosen = await self._session.get(WorkOrder, event.order_id)
+                over = (order.State.CLOSED.value, order.State.CANCELLED.value)
+                if chosen is None or chosen.status in over:
+                    raise NotFound(f"there is no open order {event.order_id}")
+                return replace(event, order_no=chosen.order_no)
+            case _:
+                return event
+
+    async def _elders_of(self, number: str) -> tuple[KnownElder, ...]:
+        if not number:
+            return ()
+        found = await self._session.scalars(
+            select(Elder)
+            .join(ElderPhone)
+            .where(ElderPhone.number == number)
+            .distinct()
+            .order_by(Elder.id)
+        )
+        return tuple(KnownElder(id=e.id, name=e.full_name, uid=e.elder_uid) for e in found)
+
+    async def _next_order_no(self, at: datetime) -> str:
+        day = at.astimezone(self._zone).strftime("%Y%m%d")
+        on_sqlite = self._session.get_bind().dialect.name == "sqlite"
+        # One statement: two orders at once must not both be the first of their day.
+        taken = (
+            (sqlite if on_sqlite else postgresql).insert(Number).values(name=f"order-{day}", last=1)
+        )
+        last = await self._session.scalar(
+            taken.on_conflict_do_update(
+                index_elements=[Number.name], set_={"last": Number.last + 1}
+            ).returning(Number.last)
+        )
+        return f"{day}-{last:04d}"
+
+    async def save(
+        self,
+        process: Process[Any],
+        before: Any | None,
+        after: Any,
+        event: Event,
+        effects: Sequence[Effect],
+        because: str | None,
+    ) -> Sequence[Posted]:
+        await self._save_case(process, after, event)
+        self._session.add(
+            Journal(
+                process=process.name,
+                case_id=after.id,
+                at=event.at,
+                event=type(event).__name__,
+                body=codec.dump(event),
+                state_before=before.state.value if before else "",
+                state_after=after.state.value,
+            )
+        )
+        await project(self._session, after, self._site)
+        await self._settle(process, event, because)
+        return [
+            posted
+            for effect in effects
+            if (posted := await self._put(process, after.id, effect, event.at))
+        ]
+
+    async def _save_case(self, process: Process[Any], after: Any, event: Event) -> None:
+        values = {
+            "state": after.state.value,
+            "is_over": process.is_over(after),
+            "body": codec.dump(after),
+            "changed_at": event.at,
+        }
+        outdated = Outdated(
+            f"{process.name} {after.id} was changed by another writer; read it again"
+        )
+        # On PostgreSQL another node may be faster, also with the very first event.
+        if self._row is None:
+            self._session.add(Case(process=process.name, id=after.id, version=1, **values))
+            try:
+                await self._session.flush()
+            except IntegrityError:
+                raise outdated from None
+            return
+        version = self._row.version
+        changed = await self._session.execute(
+            update(Case)
+            .where(Case.process == process.name, Case.id == after.id, Case.version == version)
+            .values(version=version + 1, **values)
+            .returning(Case.id)
+        )
+        if changed.first() is None:
+            raise outdated
+
+    async def _settle(self, process: Process[Any], event: Event, because: str | None) -> None:
+        """Mark done what this event is the result of: an effect, or a timer that was due."""
+        if because:
+            await self._session.execute(
+                update(Outbox).where(Outbox.id == because).values(done_at=event.at)
+            )
+        if process.on_timer is not None and type(event) is process.on_timer:
+            await self._stop_timer(process, event.case_id, event.name)  # type: ignore[attr-defined]
+
+    async def _put(
+        self, process: Process[Any], case_id: str, effect: Effect, at: datetime
+    ) -> Posted | None:
+        match effect:
+            case StartTimer():
+                due = at + timedelta(seconds=effect.after_s)
+                await self._session.merge(
+                    Timer(process=process.name, case_id=case_id, name=effect.name, due_at=due)
+                )
+            case StopTimer():
+                await self._stop_timer(process, case_id, effect.name)
+            case RaiseAlarm():
+                await _raise_alarm(self._session, effect.key, effect.kind, effect.text, at)
+            case EndAlarm():
+                await _end_alarm(self._session, effect.key, at)
+            case _:
+                assert type(effect).__name__ in codec.OUTBOX_EFFECTS, effect
+                return self._post(process, case_id, effect, at)
+        return None
+
+    def _post(self, process: Process[Any], case_id: str, effect: Effect, at: datetime) -> Posted:
+        posted = Posted(uuid.uuid4().hex, effect)
+        self._session.add(
+            Outbox(
+                id=posted.id,
+                process=process.name,
+                case_id=case_id,
+                kind=type(effect).__name__,
+                body=codec.dump_effect(effect),
+                posted_at=at,
+            )
+        )
+        return posted
+
+    async def _stop_timer(self, process: Process[Any], case_id: str, name: str) -> None:
+        await self._session.execute(
+            delete(Timer).where(
+                Timer.process == process.name, Timer.case_id == case_id, Timer.name == name
+            )
+        )
+
+
+async def _raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at: datetime) -> bool:
+    is_open = await session.scalar(
+        select(func.count()).select_from(Alarm).where(Alarm.key == key, Alarm.ended_at.is_(None))
+    )
+    if is_open:
+        return False
+    session.add(Alarm(key=key, kind=kind, text=text, raised_at=at))
+    return True
+
+
+async def _end_alarm(session: AsyncSession, key: str, at: datetime) -> bool:
+    ended = await session.execute(
+        update(Alarm)
+        .where(Alarm.key == key, Alarm.ended_at.is_(None))
+        .values(ended_at=at)
+        .returning(Alarm.id)
+    )
+    return ended.first() is not None

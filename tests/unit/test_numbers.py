@@ -1,0 +1,60 @@
+"""Numbers as carriers deliver them and as people write them become one and the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from sql.numbers import e164
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("13800000000", "+8613800000000"),
+        ("+8613800000000", "+8613800000000"),
+        ("+86 138 0000 0000", "+8613800000000"),
+        ("8613800000000", "+8613800000000"),
+        ("008613800000000", "+8613800000000"),
+        ("013800000000", "+8613800000000"),
+        ("138-0000-0000", "+8613800000000"),
+        ("１３８００００００００", "+8613800000000"),
+        ("0374-1234567", "+863741234567"),
+        ("(0374) 1234567", "+863741234567"),
+        ("0374-1234567转8001", "+863741234567"),
+        ("0374-1234567 ext. 12", "+863741234567"),
+        ("1234567", "+863741234567"),
+        ("021-12345678", "+862112345678"),
+        ("400-123-4567", "+864001234567"),
+        ("+12025550123", "+12025550123"),
+    ],
+)
+def test_one_number_has_one_spelling(raw: str, expected: str) -> None:
+    assert e164(raw, country="86", area="0374") == expected
+
+
+@pytest.mark.parametrize("short", ["96100", "120", "1001", "10086", "95105105"])
+def test_short_numbers_stay_as_they_are(short: str) -> None:
+    assert e164(short, country="86", area="0374") == short
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("", ""),
+        ("anonymous", ""),
+        ("<script>alert(1)</script>", "1"),
+        ("'; DROP TABLE elder; --", ""),
+        ("${EXTEN}\r\nInjected: 12345678901234567890123456789", "12345678901234567890"),
+        ("+", ""),
+        ("+0", "0"),
+        ("9" * 200, "9" * 20),
+        ("٠١٢٣", ""),
+    ],
+)
+def test_garbage_becomes_its_digits(raw: str, expected: str) -> None:
+    assert e164(raw, country="86", area="0374") == expected
+
+
+def test_the_area_belongs_to_the_centre() -> None:
+    assert e164("12345678", country="86", area="021") == "+862112345678"
+    assert e164("6085550", country="86", area="0374") == "+863746085550"
