@@ -1,0 +1,1 @@
+"""WHAT THE CALLER HEARS: menus as data, and the way through one on one call."""
