@@ -1,0 +1,1 @@
+"""ASTERISK AND CARRIERS: the only room that speaks AMI and AGI."""

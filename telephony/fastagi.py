@@ -1,0 +1,231 @@
+"""FastAGI: Asterisk asks us what to do with a caller in a menu; one worker thread a call.
+
+pyst2 gives the AGI commands; the way in which it reads and writes is replaced, since it was made
+for one process a call: an end of file and a HANGUP line are the caller's hanging up, arguments
+are quoted, lines are bounded. More calls than threads are closed at once, so that the dialplan
+goes on and the caller waits for a person.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, Final
+
+from asterisk.agi import (
+    AGI,
+    AGIAppError,
+    AGIError,
+    AGIHangup,
+    AGIInvalidCommand,
+    AGIResultHangup,
+    AGIUnknownError,
+    AGIUsageError,
+)
+
+logger = logging.getLogger(__name__)
+
+MAX_LINE: Final = 8192
+MAX_ENVIRONMENT: Final = 200
+SILENT_LINE_S: Final = 60.0
+"""The longest that Asterisk may take to answer one command: our longest prompt and its wait."""
+TRY_AGAIN_S: Final = 0.1
+RESULT: Final = re.compile(r"(\d{3})[ -]?(.*)", re.DOTALL)
+VALUE: Final = re.compile(r"(\w+)=(\S*)(?:\s+\((.*)\))?", re.DOTALL)
+
+
+class LineClosed(Exception):
+    """The caller hung up, or Asterisk is gone."""
+
+
+class CallerLine(AGI):  # type: ignore[misc]
+    """pyst2's AGI on a socket. `env` holds what Asterisk said about the call."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        # The base's own start installs a signal handler and writes to stderr: not in a thread.
+        connection.settimeout(SILENT_LINE_S)
+        self._connection: Final = connection
+        self._reading: Final = connection.makefile("rb")
+        self._got_sighup = False
+        self.env: dict[str, str] = {}
+        try:
+            self._get_agi_env()
+        except AGIHangup:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the socket: the dialplan goes on when its owner has closed it too."""
+        self._reading.close()
+
+    def _read_line(self) -> str:
+        try:
+            line = self._reading.readline(MAX_LINE)
+        except (OSError, ValueError) as cause:
+            raise AGIHangup(f"the connection went: {cause}") from None
+        if not line.endswith(b"\n"):
+            raise AGIHangup("the connection ended in the middle of a line")
+        return line.decode("utf-8", "replace").rstrip("\r\n")
+
+    def _get_agi_env(self) -> None:
+        for _ in range(MAX_ENVIRONMENT):
+            line = self._read_line()
+            if not line:
+                return
+            key, _, value = line.partition(":")
+            self.env[key.strip()] = value.strip()
+        raise AGIHangup("Asterisk said more about the call than it ever does")
+
+    def _quote(self, string: object) -> str:
+        text = str(string)
+        if any(c in text for c in "\r\n\0"):
+            raise ValueError("a line break or NUL in an AGI argument is refused")
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+
+    def send_command(self, command: str, *args: object) -> None:
+        line = " ".join([command.strip(), *map(str, args)])
+        if any(c in line for c in "\r\n\0"):
+            raise ValueError("a line break or NUL in an AGI command is refused")
+        try:
+            self._connection.sendall(line.encode("utf-8") + b"\n")
+        except OSError as cause:
+            raise AGIHangup(f"the connection went: {cause}") from None
+
+    def get_result(self, _stdin: object = None) -> dict[str, Any]:
+        line = self._read_line()
+        if line == "HANGUP":
+            # It comes between replies; the reply itself would follow, but nobody is there.
+            raise AGIResultHangup("the caller hung up")
+        found = RESULT.match(line)
+        if not found:
+            raise AGIUnknownError(f"not an AGI reply: {line[:80]!r}")
+        code, rest = int(found[1]), found[2]
+        if code == 200:
+            return self._values(rest)
+        if code == 511:
+            raise AGIResultHangup("the channel is dead")
+        if code == 510:
+            raise AGIInvalidCommand(rest)
+        if code == 520:
+            raise AGIUsageError(self._usage(line))
+        raise AGIUnknownError(f"unknown AGI reply {code}: {rest[:80]!r}")
+
+    @staticmethod
+    def _values(rest: str) -> dict[str, Any]:
+        values: dict[str, Any] = {"result": ("", "")}
+        for key, value, data in VALUE.findall(rest):
+            values[key] = (value, data)
+            if data == "hangup":
+                raise AGIResultHangup("the caller hung up")
+        if values["result"][0] == "-1":
+            raise AGIAppError("hung up, or the file is missing")
+        return values
+
+    def _usage(self, line: str) -> str:
+        lines = [line]
+        while not lines[-1].startswith("520 ") and len(lines) < MAX_ENVIRONMENT:
+            lines.append(self._read_line())
+        return "\n".join(lines)
+
+    # ── what a dialogue needs (ivr.dialogue.Line) ────────────────────────────────────────────
+
+    def ask(self, prompt: str, wait_s: float) -> str:
+        """Play, wait for one key, and return it; empty when none came. Raises LineClosed."""
+        try:
+            return str(self.get_data(prompt, int(wait_s * 1000), 1))
+        except AGIHangup:
+            raise LineClosed from None
+        except AGIAppError:
+            self._still_there()
+            raise
+
+    def play(self, prompt: str) -> None:
+        """Play to the end. Raises LineClosed, AGIAppError for a prompt that does not exist."""
+        try:
+            self.stream_file(prompt)
+        except AGIHangup:
+            raise LineClosed from None
+        except AGIAppError:
+            self._still_there()
+            raise
+
+    def note(self, name: str, value: str) -> None:
+        """Set a variable of the caller's channel for the dialplan to read."""
+        try:
+            self.set_variable(name, value)
+        except AGIHangup:
+            raise LineClosed from None
+
+    def _still_there(self) -> None:
+        """A result of -1 means hung up or no such file; the channel's status tells which."""
+        try:
+            self.channel_status()
+        except AGIError:
+            raise LineClosed from None
+
+
+class FastAgiServer:
+    """Accepts on `host:port`; each call is handled by `handle` in a thread of its own."""
+
+    def __init__(
+        self, host: str, port: int, handle: Callable[[CallerLine], None], max_calls: int
+    ) -> None:
+        self._handle: Final = handle
+        self._places: Final = threading.BoundedSemaphore(max_calls)
+        self._closing: Final = threading.Event()
+        self._listening: Final = socket.create_server((host, port), backlog=128)
+        self._accepting: Final = threading.Thread(
+            target=self._accept, name="agi-accept", daemon=True
+        )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, port = self._listening.getsockname()[:2]
+        return host, port
+
+    def start(self) -> None:
+        self._accepting.start()
+
+    def close(self) -> None:
+        """Accept no more; calls in progress end with the process or their caller."""
+        self._closing.set()
+        # A thread that sits in accept() is only woken by shutdown, not by close.
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        self._accepting.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError as cause:
+                if self._closing.is_set():
+                    return
+                # A caller gone before we took it, or no file left to open: the next one may do.
+                logger.warning("a call for a menu could not be taken: %s", cause)
+                self._closing.wait(TRY_AGAIN_S)
+                continue
+            if not self._places.acquire(blocking=False):
+                logger.warning("more calls in menus than threads; this one goes to a person")
+                connection.close()
+                continue
+            threading.Thread(
+                target=self._serve, args=(connection,), name="agi-call", daemon=True
+            ).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            with connection, closing(CallerLine(connection)) as line:
+                self._handle(line)
+        except (AGIHangup, LineClosed):
+            logger.debug("a caller hung up in a menu")
+        except (AGIError, OSError, ValueError, LookupError):
+            # The connection closes, the dialplan goes on, the caller reaches a person.
+            logger.exception("a menu failed; its caller goes to a person")
+        finally:
+            self._places.release()

@@ -1,0 +1,119 @@
+"""Brings Asterisk's events into the processes, one after another, as they happened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final, TypeVar
+
+from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
+from telephony.reconcile import missed_events
+from telephony.switchboard import Change, Switchboard, live_channels
+from telephony.translate import Translator
+from workflows.errors import StoreDown
+from workflows.events import Event
+
+logger = logging.getLogger(__name__)
+
+TRY_AGAIN_S: Final = 0.5
+TRUNKS_EVERY_S: Final = 5.0
+
+StoredT = TypeVar("StoredT")
+
+
+class Listener:
+    """Drains `ami.events` for ever.
+
+    `handle` advances a case, `open_calls` gives (id → state) of the calls that have not ended,
+    `changed` is told what changed in the picture of seats and trunks, and `connected` whether
+    Asterisk is there and its picture is read.
+    """
+
+    def __init__(
+        self,
+        ami: Ami,
+        translator: Translator,
+        switchboard: Switchboard,
+        *,
+        handle: Callable[[Event], Awaitable[object]],
+        open_calls: Callable[[], Awaitable[dict[str, str]]],
+        changed: Callable[[Change], Awaitable[None]],
+        connected: Callable[[bool], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._ami: Final = ami
+        self._translator: Final = translator
+        self._switchboard: Final = switchboard
+        self._handle: Final = handle
+        self._open_calls: Final = open_calls
+        self._changed: Final = changed
+        self._connected: Final = connected
+        self._now: Final = now
+
+    async def run(self) -> None:
+        while True:
+            event = await self._ami.events.get()
+            try:
+                await self._take(event)
+            except (AmiDown, AmiRefused, TimeoutError) as cause:
+                logger.warning("Asterisk's picture could not be read: %s", cause)
+                if self._ami.is_up:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(TRY_AGAIN_S, self._ami.events.put_nowait, event)
+            except Exception:
+                # One event that we cannot understand must not deafen us to all that follow.
+                logger.exception("an event of Asterisk was not taken: %s", event)
+
+    def tell(self, event: Event) -> None:
+        """Take an event that another ear heard (a menu); it goes the way of all the others."""
+        self._ami.events.put_nowait(event)
+
+    async def _take(self, event: AmiEvent | Event | None) -> None:
+        if event is None:
+            self._connected(False)
+        elif isinstance(event, Event):
+            await self._save(event)
+        elif event["Event"] == "Connected":
+            await self._read_anew()
+            self._connected(True)
+        else:
+            await self._tell_changes(self._switchboard.apply(event))
+            for ours in self._translator.to_events(event):
+                await self._save(ours)
+
+    async def _read_anew(self) -> None:
+        await self._tell_changes(await self._switchboard.read(self._ami))
+        channels = await live_channels(self._ami)
+        open_calls = await _until_stored(self._open_calls, "the open calls")
+        for missed in missed_events(open_calls, channels, self._translator, self._now()):
+            await self._save(missed)
+
+    async def _save(self, event: Event) -> None:
+        what = f"{type(event).__name__} {event.case_id}"
+        await _until_stored(partial(self._handle, event), what)
+
+    async def _tell_changes(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            await _until_stored(partial(self._changed, change), str(change))
+
+    async def watch_trunks(self) -> None:
+        """Look at the registrations again and again: a refusal makes no event."""
+        while True:
+            await asyncio.sleep(TRUNKS_EVERY_S)
+            try:
+                await self._tell_changes(await self._switchboard.read_trunks(self._ami))
+            except (AmiDown, AmiRefused, TimeoutError) as cause:
+                logger.debug("trunks not read: %s", cause)
+
+
+async def _until_stored(work: Callable[[], Awaitable[StoredT]], what: str) -> StoredT:
+    """Repeat it until the database answers: no fact is lost, and their order is never broken."""
+    while True:
+        try:
+            return await work()
+        except StoreDown as down:
+            logger.warning("%s waits: %s", what, down)
+            await asyncio.sleep(TRY_AGAIN_S)

@@ -1,0 +1,315 @@
+"""FastAGI over real sockets: every way in which a caller or Asterisk can go away, or misbehave."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Final
+
+import pytest
+from asterisk.agi import AGIAppError, AGIError, AGIHangup, AGIInvalidCommand, AGIUsageError
+
+from telephony import fastagi
+from telephony.fastagi import CallerLine, FastAgiServer, LineClosed
+
+SOON: Final = 3.0
+ENVIRONMENT: Final = b"agi_network_script: hotline\nagi_uniqueid: node1-1.7\n\n"
+
+
+@contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Asterisk's end and ours."""
+    theirs, ours = socket.socketpair()
+    theirs.settimeout(SOON)
+    with theirs, ours:
+        yield theirs, ours
+
+
+@contextmanager
+def line(*replies: bytes, closes: bool = True) -> Iterator[tuple[CallerLine, socket.socket]]:
+    """A line on which Asterisk has already said all this, and then gone."""
+    with pair() as (theirs, ours):
+        theirs.sendall(ENVIRONMENT + b"".join(replies))
+        if closes:
+            theirs.shutdown(socket.SHUT_WR)
+        with closing(CallerLine(ours)) as agi:
+            yield agi, theirs
+
+
+def sent(theirs: socket.socket) -> str:
+    return theirs.recv(65536).decode("utf-8")
+
+
+def test_what_asterisk_says_about_the_call_is_known() -> None:
+    with line() as (agi, _):
+        assert agi.env == {"agi_network_script": "hotline", "agi_uniqueid": "node1-1.7"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"agi_netw",
+        b"agi_network_script: hotline\n",
+        b"agi_network_script: hotline\nagi_uni",
+        b"x" * (fastagi.MAX_LINE + 1) + b"\n\n",
+        b"agi_arg: x\n" * (fastagi.MAX_ENVIRONMENT + 1) + b"\n",
+    ],
+    ids=["nothing", "a word", "one line", "half a line", "a long line", "no end of lines"],
+)
+def test_a_header_that_stops_or_never_ends_is_a_hang_up(header: bytes) -> None:
+    with pair() as (theirs, ours):
+        theirs.sendall(header)
+        theirs.shutdown(socket.SHUT_WR)
+        with pytest.raises(AGIHangup):
+            CallerLine(ours)
+
+
+def test_a_silent_peer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastagi, "SILENT_LINE_S", 0.05)
+    with pair() as (_, ours), pytest.raises(AGIHangup, match="timed out"):
+        CallerLine(ours)
+
+
+# ── the menu's question ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("reply", "key"),
+    [
+        (b"200 result=1\n", "1"),
+        (b"200 result= (timeout)\n", ""),
+        (b"200 result=\n", ""),
+        (b"200 result=0\n", "0"),
+        (b"200 result=*\r\n", "*"),
+    ],
+)
+def test_one_key_or_none(reply: bytes, key: str) -> None:
+    with line(reply) as (agi, theirs):
+        assert agi.ask("menu", 5.0) == key
+        assert sent(theirs) == "GET DATA menu 5000 1\n"
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        (),
+        (b"200 res",),
+        (b"HANGUP\n",),
+        (b"HANGUP\n200 result=1\n",),
+        (b"511 Command Not Permitted on a dead channel or intercept routine\n",),
+        (b"200 result=-1\n", b"511 Command Not Permitted on a dead channel\n"),
+        (b"200 result=-1\n", b"HANGUP\n"),
+        (b"200 result=-1\n",),
+        (b"200 result=0 (hangup)\n",),
+        (b"x" * 20000,),
+    ],
+    ids=[
+        "gone", "gone in a reply", "hangup", "hangup before the reply", "dead channel",
+        "refused and dead", "refused and hangup", "refused and gone", "hangup in the reply",
+        "a line without end",
+    ],
+)  # fmt: skip
+def test_a_caller_who_hangs_up_closes_the_line(replies: tuple[bytes, ...]) -> None:
+    with line(*replies) as (agi, _), pytest.raises(LineClosed):
+        agi.ask("menu", 5.0)
+
+
+def test_a_missing_prompt_is_not_a_hang_up() -> None:
+    """The channel still lives (status 6): it is our file that is not there, and that is said."""
+    with line(b"200 result=-1 endpos=0\n", b"200 result=6\n") as (agi, theirs):
+        with pytest.raises(AGIAppError) as fault:
+            agi.play("no-such-prompt")
+        assert not isinstance(fault.value, AGIHangup)
+        assert sent(theirs).splitlines()[1].startswith("CHANNEL STATUS")
+
+
+def test_a_prompt_is_played_to_its_end() -> None:
+    with line(b"200 result=0 endpos=8000\n") as (agi, theirs):
+        agi.play("greeting")
+        assert sent(theirs) == 'STREAM FILE greeting "" 0\n'
+
+
+# ── other replies ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_unknown_command_is_said() -> None:
+    reply = line(b"510 Invalid or unknown command\n")
+    with reply as (agi, _), pytest.raises(AGIInvalidCommand, match="Invalid or unknown"):
+        agi.note("A", "b")
+
+
+def test_a_wrong_use_is_told_with_all_its_lines_and_the_next_reply_is_the_next() -> None:
+    usage = (
+        b"520-Invalid command syntax.  Proper usage follows:\n"
+        b"Usage: GET DATA\n"
+        b"520 End of proper usage.\n"
+    )
+    with line(usage, b"200 result=1\n") as (agi, _):
+        with pytest.raises(AGIUsageError, match=r"(?s)Usage: GET DATA.*520 End"):
+            agi.note("A", "b")
+        agi.note("A", "b")
+
+
+def test_a_wrong_use_on_one_line_is_told() -> None:
+    reply = line(b"520 Invalid command syntax\n", closes=False)
+    with reply as (agi, _), pytest.raises(AGIUsageError, match="Invalid command syntax"):
+        agi.note("A", "b")
+
+
+@pytest.mark.parametrize("reply", [b"\n", b"hello\n", b"999 what\n", b"\xff\xfe\n", b"20\n"])
+def test_what_is_no_reply_is_an_error_and_not_a_key(reply: bytes) -> None:
+    with line(reply) as (agi, _), pytest.raises(AGIError):
+        agi.ask("menu", 5.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "quoted"),
+    [
+        ("hotline", '"hotline"'),
+        ('say "hello"', r'"say \"hello\""'),
+        ("back\\slash", r'"back\\slash"'),
+        ("\\", r'"\\"'),
+        ("王秀英 ${EXTEN}", '"王秀英 ${EXTEN}"'),
+        ("", '""'),
+    ],
+)
+def test_a_value_is_quoted(value: str, quoted: str) -> None:
+    with line(b"200 result=1\n") as (agi, theirs):
+        agi.note("CARELINE_QUEUE", value)
+        assert sent(theirs) == f'SET VARIABLE "CARELINE_QUEUE" {quoted}\n'
+
+
+@pytest.mark.parametrize("bad", ["a\nSET VARIABLE x y", "a\rb", "a\0b"])
+def test_a_line_break_never_becomes_a_second_command(bad: str) -> None:
+    with line(b"200 result=1\n", b"200 result=1\n") as (agi, theirs):
+        for try_it in (
+            lambda: agi.note("A", bad), lambda: agi.note(bad, "v"), lambda: agi.ask(bad, 1.0),
+            lambda: agi.send_command("NOOP", bad),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match="refused"):
+                try_it()
+        agi.note("A", "last")
+        assert sent(theirs) == 'SET VARIABLE "A" "last"\n'
+
+
+# ── the server ────────────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def serving(handle: Callable[[CallerLine], None], max_calls: int = 2) -> Iterator[FastAgiServer]:
+    server = FastAgiServer("127.0.0.1", 0, handle, max_calls)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def call(server: FastAgiServer, environment: bytes = ENVIRONMENT) -> socket.socket:
+    connection = socket.create_connection(server.address, SOON)
+    with suppress(OSError):
+        connection.sendall(environment)
+    return connection
+
+
+def is_served(server: FastAgiServer, begun: threading.Semaphore) -> bool:
+    with call(server) as connection:
+        return is_closed(connection) and begun.acquire(timeout=0.05)
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server closes it soon, without a word."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+def test_more_calls_than_places_are_sent_on_at_once_and_places_come_back() -> None:
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def handle(_: CallerLine) -> None:
+        begun.release()
+        assert go_on.wait(SOON)
+
+    with serving(handle, max_calls=2) as server:
+        waiting = [call(server), call(server)]
+        assert all(begun.acquire(timeout=SOON) for _ in waiting)
+        with call(server) as third:
+            assert is_closed(third)
+        go_on.set()
+        assert all(is_closed(one) for one in waiting)
+        # A place is free a moment after its line is closed.
+        assert any(is_served(server, begun) for _ in range(100))
+        for one in waiting:
+            one.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [LineClosed(), AGIHangup("gone"), AGIAppError("no such prompt"), OSError("gone"),
+     ValueError("a line break"), KeyError("no such menu")],
+    ids=lambda fault: type(fault).__name__,
+)  # fmt: skip
+def test_whatever_fails_in_a_menu_frees_the_line_and_the_place(fault: Exception) -> None:
+    """The dialplan goes on as soon as the connection is closed, and the caller reaches a person."""
+
+    def handle(_: CallerLine) -> None:
+        raise fault
+
+    with serving(handle, max_calls=1) as server:
+        for _ in range(3):
+            with call(server) as connection:
+                assert is_closed(connection)
+        assert server._places.acquire(timeout=SOON)
+
+
+def test_a_peer_that_says_half_a_header_holds_nobody_up() -> None:
+    served = threading.Event()
+    with serving(lambda _: served.set()) as server, call(server, b"agi_net") as half:
+        with call(server) as whole:
+            assert served.wait(SOON)
+            assert is_closed(whole)
+        half.shutdown(socket.SHUT_WR)
+        assert is_closed(half)
+
+
+def test_a_failed_accept_does_not_deafen_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    served = threading.Event()
+    server = FastAgiServer("127.0.0.1", 0, lambda _: served.set(), 2)
+
+    class FirstFails:
+        """A listening socket whose first accept meets an aborted connection."""
+
+        def __init__(self, real: socket.socket) -> None:
+            self.real, self.failed = real, False
+
+        def accept(self) -> tuple[socket.socket, object]:
+            if not self.failed:
+                self.failed = True
+                raise ConnectionAbortedError
+            return self.real.accept()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.real, name)
+
+    monkeypatch.setattr(server, "_listening", FirstFails(server._listening))
+    server.start()
+    try:
+        with call(server):
+            assert served.wait(SOON)
+    finally:
+        server.close()
+
+
+def test_close_ends_and_frees_the_address() -> None:
+    with serving(lambda _: None) as server:
+        address = server.address
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(address, SOON)
+    again = FastAgiServer(*address, lambda _: None, 1)
+    again.start()
+    again.close()

@@ -1,0 +1,126 @@
+"""The picture of seats and trunks follows Asterisk and is read anew at every connect."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from telephony.ami import Ami
+from telephony.switchboard import DOWN, REFUSED, UP, SeatNow, Switchboard, TrunkNow, live_channels
+
+
+class Asterisk:
+    """Answers the lists that the picture is read from."""
+
+    def __init__(self, **lists: list[dict[str, Any]]) -> None:
+        self.lists = lists
+
+    async def listing(self, name: str) -> list[dict[str, Any]]:
+        return self.lists.get(name, [])
+
+    def as_ami(self) -> Ami:
+        return cast("Ami", self)
+
+
+def device(name: str, state: str) -> dict[str, Any]:
+    return {"Event": "DeviceStateChange", "Device": f"PJSIP/{name}", "State": state}
+
+
+def contact(trunk: str, status: str) -> dict[str, Any]:
+    return {"Event": "ContactList", "Aor": f"trunk-{trunk}", "Status": status}
+
+
+def registration(trunk: str, status: str) -> dict[str, Any]:
+    return {"ObjectName": f"trunk-{trunk}", "Status": status}
+
+
+@pytest.fixture
+def board() -> Switchboard:
+    return Switchboard(["1001", "1002"], {"by-address": False, "registering": True})
+
+
+@pytest.mark.parametrize(
+    ("state", "shown"),
+    [
+        ("NOT_INUSE", "available"), ("INUSE", "talking"), ("BUSY", "talking"),
+        ("RINGING", "ringing"), ("RINGINUSE", "ringing"), ("ONHOLD", "talking"),
+        ("UNAVAILABLE", "offline"), ("INVALID", "offline"), ("UNKNOWN", "offline"), ("", "offline"),
+    ],
+)  # fmt: skip
+def test_a_seat_is_as_its_phone(board: Switchboard, state: str, shown: str) -> None:
+    board.apply(device("1001", "INUSE" if shown != "talking" else "NOT_INUSE"))
+    assert board.apply(device("1001", state)) == (SeatNow("1001", shown),)
+    assert board.apply(device("1001", state)) == (), "no news twice"
+    assert board.seats["1001"].state == shown
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {}, {"Event": "Newchannel"}, {"Event": "DeviceStateChange"}, device("9999", "INUSE"),
+        {"Event": "DeviceStateChange", "Device": ["PJSIP/1001"], "State": "INUSE"},
+        {"Event": "ContactStatus"}, {"Event": "ContactStatus", "AOR": "1001"}, {"Event": ["a"]},
+    ],
+)  # fmt: skip
+def test_odd_news_changes_nothing(board: Switchboard, odd: dict[str, Any]) -> None:
+    assert board.apply(odd) == ()
+
+
+def test_a_trunk_known_by_its_address_is_up_while_it_answers(board: Switchboard) -> None:
+    def status(trunk: str, status: str) -> tuple[object, ...]:
+        event = {"Event": "ContactStatus", "AOR": f"trunk-{trunk}", "ContactStatus": status}
+        return board.apply(event)
+
+    assert status("by-address", "Reachable") == (TrunkNow("by-address", UP),)
+    assert status("by-address", "Unreachable") == (TrunkNow("by-address", DOWN),)
+    assert status("registering", "Reachable") == (), "its registration speaks for it"
+
+
+async def test_a_trunk_that_is_down_from_the_start_is_told(board: Switchboard) -> None:
+    """Otherwise a carrier that never answered would never be an alarm."""
+    changes = await board.read(Asterisk().as_ami())
+    assert set(changes) == {TrunkNow("by-address", DOWN), TrunkNow("registering", DOWN)}
+    assert await board.read(Asterisk().as_ami()) == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("Registered", UP), ("Rejected", REFUSED), ("Unregistered", DOWN), ("Stopped", DOWN)],
+)
+async def test_a_registering_trunk_is_as_its_registration(
+    board: Switchboard, status: str, state: str
+) -> None:
+    asterisk = Asterisk(
+        PJSIPShowContacts=[contact("registering", "Reachable")],
+        PJSIPShowRegistrationsOutbound=[registration("registering", status)],
+    )
+    await board.read_trunks(asterisk.as_ami())
+    assert board.trunks["registering"].state == state
+
+
+async def test_a_trunk_with_two_addresses_is_up_while_one_answers(board: Switchboard) -> None:
+    contacts = [contact("by-address", "Reachable"), contact("by-address", "Unreachable")]
+    for order in (contacts, contacts[::-1]):
+        await board.read_trunks(Asterisk(PJSIPShowContacts=order).as_ami())
+        assert board.trunks["by-address"].state == UP
+
+
+async def test_everything_is_read_anew(board: Switchboard) -> None:
+    before = Asterisk(
+        DeviceStateList=[device("1001", "NOT_INUSE"), device("1002", "INUSE")],
+        PJSIPShowContacts=[contact("by-address", "NonQualified")],
+        PJSIPShowRegistrationsOutbound=[registration("registering", "Registered")],
+    )
+    await board.read(before.as_ami())
+    # Asterisk was started again: it knows nothing yet of one phone and of the trunks.
+    after = Asterisk(DeviceStateList=[device("1002", "INUSE")])
+    assert set(await board.read(after.as_ami())) == {
+        SeatNow("1001", "offline"), TrunkNow("by-address", DOWN), TrunkNow("registering", DOWN),
+    }  # fmt: skip
+    assert board.seats["1002"].state == "talking"
+
+
+async def test_the_channels_that_asterisk_has() -> None:
+    asterisk = Asterisk(CoreShowChannels=[{"Event": "CoreShowChannel", "Uniqueid": "c1"}])
+    assert [c["Uniqueid"] for c in await live_channels(asterisk.as_ami())] == ["c1"]
