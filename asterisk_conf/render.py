@@ -1,0 +1,247 @@
+"""Writes the configuration of one Asterisk instance from the settings.
+
+Everything is rendered before the first file is replaced, so that a value that cannot be written
+leaves the old configuration whole.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import pwd
+import re
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from asterisk_conf.instance import Bind, Installation, Instance
+from asterisk_conf.sounds import PROMPTS, copy_sounds
+from home import Home, write_atomically
+from settings import BadConfig, Settings, Trunk, split
+
+HERE: Final = Path(__file__).parent
+TEMPLATES: Final = HERE / "templates"
+CARRIER_TEMPLATES: Final = HERE / "carrier"
+
+AMI_PORT: Final = 5038
+AMI_USER: Final = "careline"
+AGI_PORT: Final = 4573
+RING_S: Final = 60
+"""How long a number outside may ring before the seat is told that nobody answers."""
+
+FOLDERS: Final = ("etc", "lib", "keys", "data", "spool", "run", "log")
+EMPTY: Final = ("acl", "ccss", "features", "pjproject", "queuerules", "stasis", "udptl")
+"""Files that Asterisk complains about when they are missing; its defaults are right for us."""
+SHORT_NUMBERS: Final = ("120", "119", "110")
+
+# A value that is written into a configuration file may not end its line or its string, begin a
+# comment, a section or a substitution; one that becomes an argument may not end that either.
+BREAKS_A_LINE: Final = re.compile(r'[\x00-\x1f\x7f;"\\${}\[\]]|=>')
+BREAKS_AN_ARGUMENT: Final = re.compile(r"[,()&|^<>'!?#]")
+WITH_ARGUMENTS: Final = ("extensions.conf", "queues.conf")
+
+
+class Ours(str):
+    """Text of the templates' own, a dialplan pattern for instance; it is not checked.
+
+    In a template: `{{ pattern | ours }}`. Never for what a setting says.
+    """
+
+    __slots__ = ()
+
+
+def render(
+    settings: Settings, home: Home, asterisk: Installation, user: str, prompts: Path = PROMPTS
+) -> Path:
+    """Write HOME/asterisk/etc and the sounds; `user` is whom Asterisk runs as ("" is ourselves).
+
+    Returns the folder of the instance. Raises BadConfig when a value cannot be written safely.
+    """
+    root = home.asterisk
+    values = _base_values(root, asterisk, settings.centre.node) | _values(settings, home)
+    texts = fill((TEMPLATES,), values)
+    lay_out(root, asterisk, user)
+    make_folder(home.live_recordings, user)
+    copy_sounds(prompts, root / "data", user)
+    write_files(root / "etc", texts, user)
+    return root
+
+
+def fill(
+    folders: Sequence[Path], values: Mapping[str, Any], only: Sequence[str] = ()
+) -> dict[str, str]:
+    """The templates of the folders as file name and text; all of them, or `only` those named."""
+    loader = FileSystemLoader([str(folder) for folder in folders])
+    plain = _environment(loader, _safe_in_a_line)
+    strict = _environment(loader, _safe_in_an_argument)
+    texts = {f"{name}.conf": "; Written by Careline: the defaults are right.\n" for name in EMPTY}
+    for template in sorted(loader.list_templates()):
+        if not template.endswith(".conf.j2"):
+            continue
+        name = template.removesuffix(".j2")
+        if only and name not in only:
+            continue
+        environment = strict if name in WITH_ARGUMENTS else plain
+        texts[name] = environment.get_template(template).render(values)
+    return texts
+
+
+def lay_out(root: Path, asterisk: Installation, user: str) -> None:
+    """Make the folders of an instance, with Asterisk's own documentation where it looks for it."""
+    make_folder(root, user)
+    for name in FOLDERS:
+        make_folder(root / name, user)
+    # Asterisk does not start without the description of its own options.
+    link = root / "data" / "documentation"
+    target = asterisk.data_dir / "documentation"
+    if not link.is_symlink() or link.readlink() != target:
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
+def make_folder(folder: Path, user: str) -> None:
+    """A folder that only Asterisk's user (and root) can look into."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    give_to(folder, user)
+
+
+def write_files(folder: Path, texts: Mapping[str, str], user: str) -> None:
+    """Replace the files one by one, each as a whole, readable by Asterisk's user only."""
+    for name, text in texts.items():
+        write_atomically(folder / name, text, mode=0o600)
+        give_to(folder / name, user)
+
+
+def give_to(path: Path, user: str) -> None:
+    """Make the user the owner, when it is another than ourselves."""
+    if user:
+        entry = pwd.getpwnam(user)
+        os.chown(path, entry.pw_uid, entry.pw_gid)
+
+
+def _environment(loader: FileSystemLoader, check: Any) -> Environment:
+    # Nothing here is HTML; what protects these files is the check of every value.
+    environment = Environment(
+        loader=loader,
+        undefined=StrictUndefined,
+        finalize=check,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701
+    )
+    environment.filters["ours"] = Ours
+    return environment
+
+
+def _safe_in_a_line(value: object) -> object:
+    if isinstance(value, bool | int):
+        return value
+    text = str(value)
+    if found := BREAKS_A_LINE.search(text):
+        raise BadConfig(
+            f"{text!r} cannot be written into Asterisk's configuration because of "
+            f"{found.group()!r}; right would be the same without it"
+        )
+    return text
+
+
+def _safe_in_an_argument(value: object) -> object:
+    if isinstance(value, Ours):
+        return value
+    text = str(_safe_in_a_line(value))
+    if found := BREAKS_AN_ARGUMENT.search(text):
+        raise BadConfig(
+            f"{text!r} cannot be written into Asterisk's dialplan because of "
+            f"{found.group()!r}; right would be the same without it"
+        )
+    return text
+
+
+def _base_values(root: Path, asterisk: Installation, node: str) -> dict[str, Any]:
+    return {
+        "root": root,
+        "modules_dir": asterisk.modules_dir,
+        "node": node,
+        "ami_port": AMI_PORT,
+        "agi_port": AGI_PORT,
+    }
+
+
+def _values(settings: Settings, home: Home) -> dict[str, Any]:
+    addresses, numbers = settings.addresses, settings.numbers
+    sip_host, _ = split(addresses.sip_address)
+    rtp_first, rtp_last = addresses.rtp.split("-")
+    passwords = home.seat_passwords(tuple(seat.extension for seat in settings.seats))
+    return {
+        "internal": addresses.internal,
+        "ami_secret": home.secret("ami"),
+        "sip_bind": addresses.sip_address,
+        "media_host": "" if _is_every_address(sip_host) else sip_host,
+        "public_sip_host": addresses.public_sip_host,
+        "rtp_first": rtp_first,
+        "rtp_last": rtp_last,
+        "recordings": home.live_recordings,
+        "entries": (
+            (numbers.hotline, "hotline"),
+            (numbers.emergency, "emergency"),
+            (numbers.landline_report, "report"),
+            (numbers.complaints, "complaints"),
+        ),
+        "ring_s": RING_S,
+        "queues": settings.queues,
+        "seats": [
+            seat.model_dump() | {"password": passwords[seat.extension]} for seat in settings.seats
+        ],
+        "trunks": [_trunk(trunk, numbers.hotline) for trunk in settings.trunks],
+        "sites": settings.sites,
+        "rescue_live": settings.rescue.live,
+        "guarded": sorted(_guarded(settings)),
+    }
+
+
+def _is_every_address(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def _trunk(trunk: Trunk, hotline: str) -> dict[str, Any]:
+    host, _ = split(trunk.host)
+    caller = trunk.caller_number or (trunk.username if trunk.registers else hotline)
+    return trunk.model_dump() | {
+        "domain": host,
+        "caller": caller,
+        "addresses": tuple(dict.fromkeys((host, *trunk.match))),
+    }
+
+
+def _guarded(settings: Settings) -> Iterable[str]:
+    """The other ways to write 110, 119 and 120: with an area code, and the sites' own numbers."""
+    own = {number for site in settings.sites for number in (site.ambulance, site.fire, site.police)}
+    written: set[str] = own - set(SHORT_NUMBERS)
+    country = settings.centre.country_code
+    for short in SHORT_NUMBERS:
+        for area in ("XX", "XXX"):
+            written.add(f"_0{area}{short}")
+            written.add(f"_{country}{area}{short}")
+            written.add(f"_+{country}{area}{short}")
+            written.add(f"_00{country}{area}{short}")
+        written |= {f"0{short}", f"{country}{short}", f"+{country}{short}"}
+    return written
+
+
+def centre_instance(settings: Settings, home: Home, asterisk: Installation, user: str) -> Instance:
+    """The centre's Asterisk, not started, with the addresses that it will listen on."""
+    sip_host, sip_port = split(settings.addresses.sip_address)
+    where = "addresses.sip or addresses.host"
+    binds = (
+        Bind(sip_host, sip_port, socket.SOCK_DGRAM, "SIP", where),
+        Bind(sip_host, sip_port, socket.SOCK_STREAM, "SIP", where),
+        Bind(settings.addresses.internal, AMI_PORT, socket.SOCK_STREAM, "AMI", "addresses.host"),
+    )
+    return Instance(home.asterisk, asterisk, user, binds)

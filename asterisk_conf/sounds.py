@@ -1,0 +1,60 @@
+"""Brings the prompts and the music from the checkout to where one Asterisk instance can read them.
+
+The checkout may be closed to the user whom Asterisk runs as, so the files are copied, and copied
+again only when they have changed.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+from pathlib import Path
+from typing import Final
+
+PROMPTS: Final = Path(__file__).resolve().parent.parent / "ivr" / "prompts"
+SOUND_FILES: Final = frozenset({".wav", ".sln", ".sln16", ".alaw", ".ulaw"})
+
+
+def copy_sounds(prompts: Path, data: Path, user: str) -> None:
+    """Fill DATA/sounds/zh, DATA/moh/calm and DATA/moh/emergency; `user` becomes their owner."""
+    wanted = {}
+    for file in sorted((prompts / "zh").rglob("*")):
+        if file.suffix in SOUND_FILES:
+            wanted[data / "sounds" / "zh" / file.relative_to(prompts / "zh")] = file
+    for file in sorted((prompts / "moh").glob("calm.*")):
+        if file.suffix in SOUND_FILES:
+            wanted[data / "moh" / "calm" / file.name] = file
+            # Sorted by name: first the words, then the music, then the words again.
+            wanted[data / "moh" / "emergency" / f"2-{file.name}"] = file
+    for file in sorted((prompts / "zh").glob("emergency-wait.*")):
+        if file.suffix in SOUND_FILES:
+            wanted[data / "moh" / "emergency" / f"1-{file.name}"] = file
+    for copy, original in wanted.items():
+        _copy_if_changed(original, copy, user)
+    _remove_what_is_gone(data, frozenset(wanted))
+
+
+def _copy_if_changed(original: Path, copy: Path, user: str) -> None:
+    copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    source = original.stat()
+    try:
+        there = copy.stat()
+        if (there.st_size, there.st_mtime_ns) == (source.st_size, source.st_mtime_ns):
+            return
+    except FileNotFoundError:
+        pass
+    beside = copy.with_name(f".{copy.name}.{os.getpid()}")
+    shutil.copy2(original, beside)
+    beside.chmod(0o644)
+    if user:
+        os.chown(beside, pwd.getpwnam(user).pw_uid, -1)
+    beside.replace(copy)
+
+
+def _remove_what_is_gone(data: Path, wanted: frozenset[Path]) -> None:
+    """A prompt that the checkout no longer has must not be spoken any more."""
+    for folder in (data / "sounds", data / "moh"):
+        for file in folder.rglob("*"):
+            if file.is_file() and file not in wanted:
+                file.unlink()
