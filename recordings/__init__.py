@@ -1,0 +1,1 @@
+"""What was said: from Asterisk's WAVs to one verified file, kept and findable."""
