@@ -1,0 +1,1 @@
+"""The desk: what people of the centre see in their browsers."""

@@ -1,0 +1,146 @@
+"""The door: sign-in, right, form token and host are checked here, before any page runs."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from agent_desk.desk import DESK, VISITOR
+from agent_desk.language import gettext as _
+from agent_desk.rights import Right, Visitor, may
+from settings import Settings, split
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+CSRF_FIELD: Final = "csrf"
+CSRF_HEADER: Final = "X-CSRF-Token"
+VISIT_COOKIE: Final = "careline-visit"
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+        "object-src 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Put the protective headers on every answer, whoever made it."""
+    response.headers.update(HEADERS)
+    # Pages show elders and calls: nothing of them stays behind in a shared computer's cache. Style
+    # and scripts hold no data and are only asked whether they have changed.
+    is_static = request.path.startswith("/static/")
+    response.headers["Cache-Control"] = "no-cache" if is_static else "private, no-store"
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Let through whoever has the right that the route names, with a form that is ours."""
+    desk = request.app[DESK]
+    # A path that is not ours asks for a sign-in too, so that nobody outside can map the desk.
+    right = desk.rights.get(request.match_info.route, Right.SIGNED_IN)
+    visitor = None if right is Right.ANYONE else await desk.sessions.visitor(request)
+    if visitor is not None:
+        request[VISITOR] = visitor
+    if not may(visitor, right):
+        raise _refusal(request, visitor)
+    if request.method not in SAFE_METHODS:
+        await _check_form(request, visitor)
+    return await handler(request)
+
+
+def _refusal(request: web.Request, visitor: Visitor | None) -> web.HTTPException:
+    if visitor is not None:
+        return web.HTTPForbidden(text=_("Your role does not have the right to do this."))
+    if request.method in SAFE_METHODS and wants_page(request):
+        return web.HTTPSeeOther(f"/sign-in?next={quote(request.path_qs)}")
+    return web.HTTPUnauthorized(
+        text=_("You are not signed in, or were away too long. Sign in, go back, and try again.")
+    )
+
+
+async def _check_form(request: web.Request, visitor: Visitor | None) -> None:
+    """Refuse what another site made the browser send."""
+    # Before the sign-in there is no session; the token of the form then has its own cookie.
+    expected = visitor.csrf if visitor else request.cookies.get(VISIT_COOKIE, "")
+    given = request.headers.get(CSRF_HEADER) or await _field(request)
+    if not expected or not secrets.compare_digest(expected.encode(), given.encode()):
+        raise web.HTTPForbidden(
+            text=_("This form is too old, or was not made by this desk. Open the page again.")
+        )
+
+
+async def _field(request: web.Request) -> str:
+    try:
+        given = (await request.post()).get(CSRF_FIELD, "")
+    except (ValueError, LookupError):
+        raise web.HTTPBadRequest(text=_("What was sent is no form.")) from None
+    return given if isinstance(given, str) else ""
+
+
+def wants_page(request: web.Request) -> bool:
+    """Whether a person looks at the answer, and not a script."""
+    return "text/html" in request.headers.get("Accept", "")
+
+
+def is_same_origin(request: web.Request) -> bool:
+    """Whether a WebSocket is asked for by our own page: browsers let any page ask for one."""
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc == request.host
+
+
+def local_path(target: str) -> str:
+    """The path to go to after the sign-in, or the board: never another site."""
+    parts = urlsplit(target)
+    if parts.scheme or parts.netloc or not target.startswith("/") or target.startswith("//"):
+        return "/"
+    return "/" if "\\" in target or not target.isprintable() else target
+
+
+def address_of(request: web.Request) -> str:
+    """The address that is slowed down after failed tries."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if request.app[DESK].settings.addresses.desk_proxy and forwarded:
+        # The last entry is the one that our own proxy has written.
+        return forwarded.rpartition(",")[2].strip()
+    return request.remote or ""
+
+
+def only_known_hosts(settings: Settings) -> Middleware:
+    """A middleware that refuses foreign host names, which is how DNS rebinding reaches a loopback.
+
+    An IP address cannot be rebound. With our own certificate a foreign name fails before it gets
+    here, and behind a proxy that is known by its address, the proxy knows the names.
+    """
+    addresses = settings.addresses
+    names = {"localhost", split(addresses.desk_address)[0], addresses.desk_proxy.split(":")[0]}
+    is_checked = not addresses.desk_certificate and not _is_address(addresses.desk_proxy)
+
+    @web.middleware
+    async def known_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = urlsplit(f"//{request.host}").hostname or ""
+        if is_checked and name not in names and not _is_address(name):
+            raise web.HTTPMisdirectedRequest(
+                text=_("The desk does not answer to this name. Use the address it was set up with.")
+            )
+        return await handler(request)
+
+    return known_hosts
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text.strip("[]"))
+    except ValueError:
+        return False
+    return True

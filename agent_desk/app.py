@@ -1,0 +1,76 @@
+"""The desk as an aiohttp application. It shares nothing with the controller but its socket."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aiohttp import web
+
+from agent_desk import language, render
+from agent_desk.access import add_headers, guard, only_known_hosts
+from agent_desk.desk import DESK, Desk
+from agent_desk.errors import explain
+from agent_desk.feed import BoardFeed
+from agent_desk.live import JUST_ENDED, Picture
+from agent_desk.passwords import Passwords, Patience
+from agent_desk.render import FORMATS
+from agent_desk.routes import add_routes
+from agent_desk.sessions import Sessions
+from control import Controller
+from home import Home
+from settings import Settings
+from sql.engine import Database
+from sql.queries import calls
+
+MAX_BODY: Final = 64 * 1024
+
+
+def desk_app(
+    *, settings: Settings, home: Home, database: Database, controller: Controller
+) -> web.Application:
+    """The desk, to be served by an AppRunner. Who made `database` and `controller` closes them."""
+    app = web.Application(
+        # From the outside in: the language is known before a fault is put into words.
+        middlewares=[
+            language.in_their_language, explain, only_known_hosts(settings), guard,
+        ],
+        client_max_size=MAX_BODY,
+    )  # fmt: skip
+    render.set_up(app, settings)
+    picture = Picture(
+        queues=[queue.name for queue in settings.queues],
+        seats={seat.extension: seat.name for seat in settings.seats},
+        masked=app[FORMATS].masked,
+    )
+    app[DESK] = Desk(
+        settings=settings,
+        home=home,
+        database=database,
+        controller=controller,
+        sessions=Sessions(database, settings),
+        passwords=Passwords(),
+        patience=Patience(),
+        feed=BoardFeed(picture),
+        rights=add_routes(app),
+    )
+    app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(_reading_the_feed)
+    # Open WebSockets are closed before the server waits for its handlers, or it would wait long.
+    app.on_shutdown.append(_close_feed)
+    return app
+
+
+async def _reading_the_feed(app: web.Application) -> AsyncIterator[None]:
+    # A faulty catalogue should stop the start and not the first page.
+    language.catalogues()
+    desk = app[DESK]
+    async with desk.database.reading() as session:
+        ended = await calls.just_ended(session, JUST_ENDED)
+    desk.feed.start(desk.controller, ended)
+    yield
+    await desk.feed.stop()
+
+
+async def _close_feed(app: web.Application) -> None:
+    await app[DESK].feed.stop()

@@ -1,0 +1,158 @@
+"""The board's feed: one reader of the controller, a WebSocket for each browser.
+
+    GET /feed   WebSocket: {"seq", "kind", "data"}
+                snapshot {"now", "away", "items": [{"kind", "key", "item"}]}   first, always
+                put {"kind", "key", "item"} · drop {"kind", "key"} · away {} · back {}
+
+A browser that misses a number connects again and so gets the snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from aiohttp import WSCloseCode, web
+from sqlalchemy.exc import SQLAlchemyError
+
+from agent_desk.live import Item, Key, Picture
+from agent_desk.sessions import NOTED_EVERY, Sessions
+from control import Controller, Feed, Message
+from sql.codec import NotReadable
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_S: Final = 15
+SIGNED_OUT: Final = 4401
+"""The close code that sends a browser to the sign-in."""
+
+
+class BoardFeed:
+    """Keeps the live picture and tells every browser what changed in it."""
+
+    def __init__(self, picture: Picture) -> None:
+        self._picture: Final = picture
+        self._feed: Final = Feed(self._snapshot)
+        self._shown: dict[Key, Item] = {}
+        self._sockets: Final[dict[web.WebSocketResponse, str]] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    # ── from the controller ──────────────────────────────────────────────────────────────────
+
+    def start(self, controller: Controller, ended: Iterable[dict[str, Any]]) -> None:
+        """Read from here on; `ended` are the last calls that are over already."""
+        for call in ended:
+            self.take("call", call)
+        self._reader = asyncio.create_task(self._read(controller), name="desk feed")
+
+    @property
+    def is_reading(self) -> bool:
+        """False when the reader has died of a fault: the process should be restarted."""
+        return self._reader is not None and not self._reader.done()
+
+    async def _read(self, controller: Controller) -> None:
+        async for message in controller.feed():
+            self.take(message["kind"], message["data"])
+
+    def take(self, kind: str, data: dict[str, Any]) -> None:
+        """Take one message of the controller and pass on what it changes."""
+        was_away = self._picture.is_away
+        try:
+            self._picture.take(kind, data)
+        except (NotReadable, KeyError):
+            logger.exception("the controller sent a %s that cannot be read", kind)
+            return
+        if self._picture.is_away != was_away:
+            self._feed.publish("back" if was_away else "away", {})
+        self._publish_changes()
+
+    def _publish_changes(self) -> None:
+        items = self._picture.items()
+        for key in self._shown.keys() - items.keys():
+            self._feed.publish("drop", {"kind": key[0], "key": key[1]})
+        for key, item in items.items():
+            if self._shown.get(key) != item:
+                self._feed.publish("put", _put(key, item))
+        self._shown = items
+
+    def _snapshot(self) -> dict[str, Any]:
+        return {
+            "now": int(datetime.now(UTC).timestamp() * 1000),
+            "away": self._picture.is_away,
+            "items": [_put(key, item) for key, item in self._picture.items().items()],
+        }
+
+    def read(self) -> AsyncIterator[Message]:
+        """The snapshot, then everything that changes."""
+        return self._feed.read()
+
+    # ── to the browsers ──────────────────────────────────────────────────────────────────────
+
+    async def show(
+        self, request: web.Request, token: str, sessions: Sessions
+    ) -> web.WebSocketResponse:
+        """Feed one browser until it goes away or its sign-in `token` is over."""
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
+        try:
+            await socket.prepare(request)
+        except ConnectionError:
+            # The browser went away before it was let in.
+            return socket
+        self._sockets[socket] = token
+        sending = asyncio.create_task(self._send(socket))
+        watching = asyncio.create_task(_watch(socket, token, sessions))
+        try:
+            # Nothing is expected from the browser; this ends when it goes away.
+            async for _ in socket:
+                pass
+        finally:
+            del self._sockets[socket]
+            for task in (sending, watching):
+                task.cancel()
+            await asyncio.gather(sending, watching, return_exceptions=True)
+        return socket
+
+    async def _send(self, socket: web.WebSocketResponse) -> None:
+        with suppress(ConnectionError):
+            async for message in self.read():
+                await socket.send_json(message)
+            # Too slow to keep up: it connects again and reads the snapshot.
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+
+    async def drop(self, token: str) -> None:
+        """Close what this sign-in still watches."""
+        for socket in [s for s, t in self._sockets.items() if t == token]:
+            await socket.close(code=SIGNED_OUT)
+
+    async def stop(self) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        for socket in list(self._sockets):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
+
+
+async def _watch(socket: web.WebSocketResponse, token: str, sessions: Sessions) -> None:
+    """Keep the sign-in awake while its board is open, and end the feed with it.
+
+    An open board counts as presence: one that went blank in a quiet night would hide the next call.
+    """
+    while True:
+        await asyncio.sleep(NOTED_EVERY.total_seconds())
+        try:
+            is_signed_in = await sessions.touch(token)
+        except SQLAlchemyError as cause:
+            # A database that is busy or away for a moment must not darken the board.
+            logger.warning("a sign-in could not be looked up, asked again later: %s", cause)
+            continue
+        if not is_signed_in:
+            await socket.close(code=SIGNED_OUT)
+            return
+
+
+def _put(key: Key, item: Item) -> dict[str, Any]:
+    return {"kind": key[0], "key": key[1], "item": item}

@@ -1,0 +1,169 @@
+"""Calls: the list, one call with its recording and orders, and the wishes a call page has."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agent_desk import forms
+from agent_desk.desk import DESK, visitor_of
+from agent_desk.language import gettext as _
+from agent_desk.render import page
+from agent_desk.wishes import Refused, wish
+from sql.models import CallRecord, Elder, Journal, WorkOrder
+from sql.numbers import e164
+from sql.queries import calls, elders, orders, people
+from workflows.commands import ChooseOrder, OpenOrder
+
+
+async def index(request: web.Request) -> web.StreamResponse:
+    """The newest calls; `?number=` keeps those from or to one number."""
+    desk = request.app[DESK]
+    asked = request.query.get("number", "").strip()[:40]
+    centre = desk.settings.centre
+    number = e164(asked, country=centre.country_code, area=centre.area_code)
+    async with desk.database.reading() as session:
+        found = [] if asked and not number else await calls.latest(session, number=number)
+        others = [elder_side(call) for call, elder in found if elder is None]
+        names = await elders.names_by_number(session, others)
+        seats = await people.seats(session)
+    return page(request, "calls/list.html", calls=found, names=names, seats=seats, asked=asked)
+
+
+def elder_side(call: CallRecord) -> str:
+    """The number of the side that is not ours."""
+    return call.caller_no if call.direction == "inbound" else call.callee_no
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """Everything that a call's page shows. `number` is the elder's side of the call."""
+
+    call: CallRecord
+    number: str
+    elders: Sequence[Elder]
+    linked: Sequence[WorkOrder]
+    to_choose: Sequence[WorkOrder]
+    journal: Sequence[Journal]
+    seats: Mapping[str, str]
+
+
+async def look_up(session: AsyncSession, call_id: str) -> CallView:
+    """Read the call's page. Raises HTTPNotFound."""
+    call = await calls.one(session, call_id)
+    if call is None:
+        raise web.HTTPNotFound(text=_("There is no call %s.") % call_id)
+    number = elder_side(call)
+    if call.elder_id is not None:
+        known = await elders.by_ids(session, [call.elder_id])
+    else:
+        # Two share the number, or somebody entered the elder after the call.
+        known = await elders.by_number(session, number)
+    linked = await calls.orders_of(session, call_id)
+    linked_ids = {order.id for order in linked}
+    still_open = await orders.open_of_elders(session, [elder.id for elder in known])
+    return CallView(
+        call=call,
+        number=number,
+        elders=known,
+        linked=linked,
+        to_choose=[order for order in still_open if order.id not in linked_ids],
+        journal=await calls.journal(session, call_id),
+        seats=await people.seats(session),
+    )
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    return await _page(request)
+
+
+async def _page(
+    request: web.Request,
+    status: int = 200,
+    typed: Mapping[str, Any] | None = None,
+    faults: Mapping[str, str] | None = None,
+    refused: Refused | None = None,
+) -> web.Response:
+    async with request.app[DESK].database.reading() as session:
+        view = await look_up(session, request.match_info["call_id"])
+    # The id is made with the form: pressing twice, or going back and sending again, makes one.
+    fresh = {"order_id": uuid.uuid4().hex, "content": "", "requirement": ""}
+    return page(
+        request, "calls/one.html", status,
+        view=view, typed=fresh | dict(typed or {}), faults=faults or {}, refused=refused,
+    )  # fmt: skip
+
+
+async def open_order(request: web.Request) -> web.StreamResponse:
+    """Make a new order out of this call (ACD-17, WO-05)."""
+    filled = await forms.read(request, forms.NewOrder)
+    if filled.form is None:
+        return await _page(request, 422, filled.typed, filled.faults)
+    refused = await wish(
+        request,
+        OpenOrder(
+            case_id=request.match_info["call_id"],
+            at=datetime.now(UTC),
+            by=visitor_of(request).name,
+            content=filled.form.content,
+            requirement=filled.form.requirement,
+            order_id=filled.form.order_id,
+        ),
+    )
+    if refused:
+        return await _page(request, refused.status, filled.typed, refused=refused)
+    raise web.HTTPSeeOther(f"/calls/{request.match_info['call_id']}#orders")
+
+
+async def choose_order(request: web.Request) -> web.StreamResponse:
+    """Tie an open order of the elder to this call (ACD-17)."""
+    filled = await forms.read(request, forms.ChosenOrder)
+    if filled.form is None:
+        raise web.HTTPBadRequest(text=_("No order was chosen."))
+    refused = await wish(
+        request,
+        ChooseOrder(
+            case_id=request.match_info["call_id"],
+            at=datetime.now(UTC),
+            by=visitor_of(request).name,
+            order_id=filled.form.order_id,
+        ),
+    )
+    if refused:
+        return await _page(request, refused.status, refused=refused)
+    raise web.HTTPSeeOther(f"/calls/{request.match_info['call_id']}#orders")
+
+
+async def recording(request: web.Request) -> web.StreamResponse:
+    """The recording's file, in ranges so that a player can seek."""
+    desk = request.app[DESK]
+    async with desk.database.reading() as session:
+        call = await calls.one(session, request.match_info["call_id"])
+    if call is None or call.recording is None or not call.recording.file:
+        raise web.HTTPNotFound(text=_("This call has no recording, or not yet."))
+    kept = await asyncio.to_thread(kept_file, desk.home.recordings, call.recording.file)
+    if kept is None:
+        raise web.HTTPNotFound(
+            text=_("The recording's file is not in its place. Tell your administrator.")
+        )
+    name = f'inline; filename="{call.recording.serial}{kept.suffix}"'
+    return web.FileResponse(
+        kept, headers={"Content-Type": "audio/ogg", "Content-Disposition": name}
+    )
+
+
+def kept_file(folder: Path, file: str) -> Path | None:
+    """The file when it really lies below the folder; a path or link out of it counts as missing."""
+    try:
+        kept = (folder / file).resolve(strict=True)
+    except (OSError, ValueError):
+        return None
+    return kept if kept.is_file() and kept.is_relative_to(folder.resolve()) else None

@@ -1,0 +1,88 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from aiohttp import web
+
+from agent_desk import forms
+from agent_desk.access import VISIT_COOKIE, address_of, local_path
+from agent_desk.desk import DESK, visitor_of
+from agent_desk.language import gettext as _
+from agent_desk.render import page
+from sql.models import User
+from sql.queries import people
+
+logger = logging.getLogger(__name__)
+
+
+async def show(request: web.Request) -> web.StreamResponse:
+    desk = request.app[DESK]
+    target = local_path(request.query.get("next", "/"))
+    if await desk.sessions.visitor(request):
+        raise web.HTTPSeeOther(target)
+    return _form(request, target=target)
+
+
+async def sign_in(request: web.Request) -> web.StreamResponse:
+    """Check name and password. What is wrong is not said, so that names cannot be guessed."""
+    desk = request.app[DESK]
+    filled = await forms.read(request, forms.SignIn)
+    target = local_path(str(filled.typed.get("next", "/")))
+    name = str(filled.typed.get("name", ""))
+    if filled.form is None:
+        return _form(request, 422, name=name, target=target, faults=filled.faults)
+    address = address_of(request)
+    if wait := desk.patience.wait_s(filled.form.name, address):
+        fault = _("Too many failed tries. Wait %d seconds, then try again.") % wait
+        return _form(request, 429, name=name, target=target, fault=fault)
+    user = await _user(request, filled.form)
+    if user is None:
+        logger.info("sign-in refused from %s", address)
+        fault = _("Name or password is wrong. Check capital letters and the keyboard's language.")
+        return _form(request, 401, name=name, target=target, fault=fault)
+    desk.patience.forget(filled.form.name, address)
+    response = web.HTTPSeeOther(target)
+    desk.sessions.give(response, await desk.sessions.start(user))
+    response.del_cookie(VISIT_COOKIE)
+    raise response
+
+
+async def _user(request: web.Request, form: forms.SignIn) -> User | None:
+    desk = request.app[DESK]
+    async with desk.database.reading() as session:
+        user = await people.user_named(session, form.name)
+    kept = user.password if user else None
+    return user if await desk.passwords.check(kept, form.password) else None
+
+
+async def sign_out(request: web.Request) -> web.StreamResponse:
+    desk = request.app[DESK]
+    token = visitor_of(request).token
+    await desk.sessions.end(token)
+    await desk.feed.drop(token)
+    response = web.HTTPSeeOther("/sign-in")
+    desk.sessions.take_back(response)
+    raise response
+
+
+def _form(
+    request: web.Request,
+    status: int = 200,
+    *,
+    target: str,
+    name: str = "",
+    fault: str = "",
+    faults: object = None,
+) -> web.Response:
+    """The page, with a token of its own: before the sign-in there is no session to hold one."""
+    visit = request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32)
+    response = page(
+        request, "sign_in.html", status,
+        csrf=visit, target=target, name=name, fault=fault, faults=faults or {},
+    )  # fmt: skip
+    secure = request.app[DESK].sessions.secure
+    response.set_cookie(VISIT_COOKIE, visit, httponly=True, samesite="Strict", secure=secure)
+    return response

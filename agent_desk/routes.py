@@ -1,0 +1,52 @@
+"""The map of the desk: every route with the right that it asks for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+
+from agent_desk.access import Handler
+from agent_desk.pages import board, calls, elders, orders, sign_in
+from agent_desk.rights import Right
+
+STATIC: Final = Path(__file__).parent / "static"
+
+CALL: Final = r"/calls/{call_id:[A-Za-z0-9._\-]{1,80}}"
+ORDER: Final = r"/orders/{order_no:[0-9\-]{1,20}}"
+ELDER: Final = r"/elders/{uid:[A-Z0-9\-]{1,20}}"
+
+ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
+    ("GET", "/healthz", board.healthz, Right.ANYONE),
+    ("GET", "/sign-in", sign_in.show, Right.ANYONE),
+    ("POST", "/sign-in", sign_in.sign_in, Right.ANYONE),
+    ("POST", "/sign-out", sign_in.sign_out, Right.SIGNED_IN),
+    ("GET", "/", board.show, Right.WATCH_BOARD),
+    ("GET", "/feed", board.feed, Right.WATCH_BOARD),
+    ("GET", "/calls", calls.index, Right.READ_CALLS),
+    ("GET", CALL, calls.show, Right.READ_CALLS),
+    ("GET", f"{CALL}/recording", calls.recording, Right.HEAR_RECORDINGS),
+    ("POST", f"{CALL}/orders", calls.open_order, Right.WRITE_ORDERS),
+    ("POST", f"{CALL}/orders/choose", calls.choose_order, Right.WRITE_ORDERS),
+    ("GET", "/orders", orders.index, Right.READ_ORDERS),
+    ("GET", ORDER, orders.show, Right.READ_ORDERS),
+    ("POST", f"{ORDER}/judge", orders.judge, Right.WRITE_ORDERS),
+    ("POST", f"{ORDER}/close", orders.close, Right.WRITE_ORDERS),
+    ("POST", f"{ORDER}/cancel", orders.cancel, Right.WRITE_ORDERS),
+    ("GET", "/elders", elders.index, Right.READ_ELDERS),
+    ("GET", "/elders/new", elders.new, Right.ENTER_ELDERS),
+    ("POST", "/elders/new", elders.enter, Right.ENTER_ELDERS),
+    ("GET", ELDER, elders.show, Right.READ_ELDERS),
+)
+
+
+def add_routes(app: web.Application) -> dict[web.AbstractRoute, Right]:
+    """Put every route into the application; returns the right that each one asks for."""
+    rights: dict[web.AbstractRoute, Right] = {}
+    for method, path, handler, right in ROUTES:
+        resource = app.router.add_resource(path)
+        for one in ("GET", "HEAD") if method == "GET" else (method,):
+            rights[resource.add_route(one, handler)] = right
+    static = app.router.add_static("/static", STATIC)
+    return rights | dict.fromkeys(static, Right.ANYONE)

@@ -1,0 +1,91 @@
+"""Sign-ins: a random token in the browser's cookie, its SHA-256 in the table.
+
+Kept by a plain class and not by aiohttp-session: a sign-in is a row with a user and a time, not a
+bag of values, and whoever reads this has the whole of it on one page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from aiohttp import web
+
+from agent_desk.rights import Visitor
+from settings import Settings, split
+from sql.engine import Database
+from sql.models import DeskSession, User
+from sql.queries import people
+
+IDLE: Final = timedelta(minutes=30)
+# A page that is read does not write each time; a minute more or less of idling is no harm.
+NOTED_EVERY: Final = timedelta(minutes=1)
+
+
+class Sessions:
+    """Starts, finds and ends sign-ins. The cookie is HttpOnly, SameSite=Lax, Secure behind TLS."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database: Final = database
+        addresses = settings.addresses
+        self.secure: Final = bool(addresses.desk_certificate or addresses.desk_proxy)
+        # Cookies do not know ports: two instances on one host must not sign each other out.
+        port = split(addresses.desk_address)[1]
+        self.cookie: Final = f"careline-{port}"
+
+    async def start(self, user: User) -> str:
+        """Sign the user in; returns the cookie's value, which is kept nowhere else."""
+        now = datetime.now(UTC)
+        value = secrets.token_urlsafe(32)
+        async with self._database.writing() as session:
+            await people.forget_idle(session, now - IDLE)
+            session.add(
+                DeskSession(
+                    token=_hash(value),
+                    user_id=user.id,
+                    csrf=secrets.token_urlsafe(32),
+                    created_at=now,
+                    seen_at=now,
+                )
+            )
+        return value
+
+    async def visitor(self, request: web.Request) -> Visitor | None:
+        """Who sends this request; notes, at most once a minute, that the sign-in is in use."""
+        value = request.cookies.get(self.cookie)
+        if not value:
+            return None
+        now = datetime.now(UTC)
+        async with self._database.reading() as session:
+            found = await people.signed_in(session, _hash(value), now - IDLE)
+        if found is None:
+            return None
+        kept, user = found
+        if now - kept.seen_at > NOTED_EVERY and not await self.touch(kept.token):
+            return None
+        return Visitor(user.id, user.name, user.role, kept.token, kept.csrf)
+
+    async def touch(self, token: str) -> bool:
+        """Note that this sign-in is in use; False when it is over."""
+        async with self._database.writing() as session:
+            return await people.touch(session, token, datetime.now(UTC))
+
+    async def end(self, token: str) -> None:
+        async with self._database.writing() as session:
+            await people.sign_out(session, token)
+
+    def give(self, response: web.StreamResponse, value: str) -> None:
+        response.set_cookie(
+            self.cookie, value, httponly=True, samesite="Lax", secure=self.secure, path="/"
+        )
+
+    def take_back(self, response: web.StreamResponse) -> None:
+        response.del_cookie(
+            self.cookie, httponly=True, samesite="Lax", secure=self.secure, path="/"
+        )
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,221 @@
+// The live board: puts what the feed says on the screen. Text only ever enters by textContent.
+
+import { follow } from "/static/feed.js";
+import { duration, keepTicking, serverNow, setFrozen, setServerTime, tickFrom } from "/static/ticking.js";
+
+const main = document.getElementById("main");
+const words = JSON.parse(main.dataset.words);
+const zone = document.getElementById("clock").dataset.zone;
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(document.documentElement.lang, {
+  timeZone: zone, month: "short", day: "numeric", weekday: "short",
+});
+const byId = (id) => document.getElementById(id);
+
+const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map() };
+const rows = new Map();
+const SEAT_TONES = { available: "act", ringing: "wait", talking: "talk" };
+const RESULT_TONES = { answered: "talk" };
+let lastHeard = null;
+
+// ── small tools ────────────────────────────────────────────────────────────────────────────────
+
+function made(template) {
+  return byId(template).content.firstElementChild.cloneNode(true);
+}
+
+function say(row, field, text) {
+  const slot = row.querySelector(`[data-f="${field}"]`);
+  if (slot.textContent !== text) slot.textContent = text;
+  return slot;
+}
+
+function pill(row, field, text, tone = "") {
+  say(row, field, text).className = `pill ${tone}`;
+}
+
+function word(group, name) {
+  return words[group]?.[name] ?? name;
+}
+
+function at(ms) {
+  return ms === null ? "" : clock.format(ms);
+}
+
+/** The row of an item: the one on the screen, or a new one from its template. */
+function rowOf(kind, key, template) {
+  const name = `${kind} ${key}`;
+  if (!rows.has(name)) rows.set(name, made(template));
+  return rows.get(name);
+}
+
+/** Put rows into a list in this order, touching only what has moved. */
+function arrange(list, wanted, empty) {
+  wanted.forEach((row, place) => {
+    if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+  });
+  while (list.children.length > wanted.length) list.lastElementChild.remove();
+  if (empty) empty.hidden = wanted.length > 0;
+  list.closest("table")?.toggleAttribute("hidden", wanted.length === 0);
+}
+
+// ── calls ──────────────────────────────────────────────────────────────────────────────────────
+
+function callState(call) {
+  if (call.state === "ended") return [word("result", call.result), RESULT_TONES[call.result] ?? "wait"];
+  if (call.state === "talking") return [words.call.talking, "talk"];
+  if (call.state === "entered") return [words.call.entered, "act"];
+  if (call.direction === "outbound") return [words.call.dialling, "wait"];
+  const place = call.place || "–";
+  return [word("call", call.state).replace("{place}", place), "wait"];
+}
+
+function callRow(call) {
+  const row = rowOf("call", call.id, "call-row");
+  row.dataset.state = call.state;
+  say(row, "who", call.who || words.other.unknown);
+  say(row, "number", call.number || words.other.no_number);
+  row.querySelector("[data-f=link]").setAttribute("href", "/calls/" + encodeURIComponent(call.id));
+  row.querySelector("[data-f=sos]").hidden = call.entry !== "emergency";
+  pill(row, "state", ...callState(call));
+  say(row, "seats", call.seats.join(", "));
+  const long = row.querySelector("[data-f=long]");
+  if (call.state === "ended") {
+    tickFrom(long, null);
+    say(row, "long", call.result === "answered" ? duration(call.ended - call.since) : "");
+  } else {
+    tickFrom(long, call.since);
+  }
+  say(row, "at", at(call.state === "ended" ? call.ended : call.entered));
+  return row;
+}
+
+// An emergency stands above everything else; the rest stays in its order and does not jump.
+function bySosAndTime(a, b) {
+  const isSos = (call) => Number(call.entry === "emergency");
+  return isSos(b) - isSos(a) || a.entered - b.entered;
+}
+
+function showCalls() {
+  const all = [...items.call.values()];
+  const now = all.filter((call) => call.state !== "ended").sort(bySosAndTime);
+  const over = all.filter((call) => call.state === "ended").sort((a, b) => b.ended - a.ended);
+  arrange(byId("calls"), now.map(callRow), byId("no-calls"));
+  arrange(byId("ended"), over.map(callRow), byId("no-ended"));
+  byId("talking").textContent = now.filter((call) => call.state === "talking").length;
+}
+
+// ── queues, seats, trunks, alarms ──────────────────────────────────────────────────────────────
+
+function showQueues() {
+  for (const [name, queue] of items.queue) {
+    const card = document.querySelector(`[data-queue="${CSS.escape(name)}"]`);
+    if (!card) continue;
+    say(card, "waiting", String(queue.waiting));
+    card.classList.toggle("waits", queue.waiting > 0);
+    card.classList.toggle("sos", queue.waiting > 0 && name === "emergency");
+    const longest = card.querySelector("[data-f=longest]");
+    tickFrom(longest, queue.since);
+    if (queue.since === null) longest.textContent = "–";
+  }
+}
+
+function showSeats() {
+  const seats = [...items.seat.values()].sort((a, b) => a.extension.localeCompare(b.extension));
+  arrange(byId("seats"), seats.map((seat) => {
+    const row = rowOf("seat", seat.extension, "seat-row");
+    say(row, "name", seat.name && seat.name !== seat.extension
+      ? `${seat.name} ${seat.extension}` : seat.extension);
+    pill(row, "state", word("seat", seat.state), SEAT_TONES[seat.state] ?? "");
+    return row;
+  }), byId("no-seats"));
+  byId("free").textContent = seats.filter((seat) => seat.state === "available").length;
+  byId("seats-of").textContent = `/ ${seats.length}`;
+}
+
+function showTrunks() {
+  const trunks = [...items.trunk.values()].sort((a, b) => a.name.localeCompare(b.name));
+  arrange(byId("trunks"), trunks.map((trunk) => {
+    const row = rowOf("trunk", trunk.name, "trunk-row");
+    say(row, "name", trunk.name);
+    pill(row, "state", word("trunk", trunk.state), trunk.state === "up" ? "act" : "wait");
+    return row;
+  }), byId("no-trunks"));
+}
+
+function showAlarms() {
+  const alarms = [...items.alarm.values()];
+  alarms.sort((a, b) => Date.parse(b.raised_at) - Date.parse(a.raised_at));
+  arrange(byId("alarms"), alarms.map((alarm) => {
+    const row = rowOf("alarm", alarm.key, "alarm-row");
+    say(row, "kind", word("alarm", alarm.kind));
+    say(row, "at", at(Date.parse(alarm.raised_at)));
+    say(row, "advice", words.advice[alarm.kind] ?? "");
+    say(row, "text", alarm.text);
+    const call = row.querySelector("[data-f=call]");
+    call.hidden = !alarm.call;
+    call.setAttribute("href", "/calls/" + encodeURIComponent(alarm.call));
+    return row;
+  }), byId("no-alarms"));
+}
+
+const show = {
+  call: showCalls, queue: showQueues, seat: showSeats, trunk: showTrunks, alarm: showAlarms,
+};
+
+// ── the link ───────────────────────────────────────────────────────────────────────────────────
+
+function link(state) {
+  const isLive = state === "live";
+  const pillOf = byId("link");
+  pillOf.textContent = words.other[state];
+  pillOf.className = isLive ? "pill talk" : "pill wait";
+  document.body.classList.toggle("stale", !isLive);
+  // What nobody hears of any more must not look as if it went on.
+  setFrozen(!isLive);
+  byId("away").hidden = isLive;
+  if (isLive) return;
+  const what = byId("away-what");
+  what.textContent = what.dataset[state];
+  byId("away-since").textContent = lastHeard === null ? "–" : at(lastHeard);
+}
+
+let isAway = true;
+follow({
+  snapshot({ now, away, items: all }) {
+    setServerTime(now);
+    for (const map of Object.values(items)) map.clear();
+    rows.clear();
+    for (const { kind, key, item } of all) items[kind].set(key, item);
+    for (const draw of Object.values(show)) draw();
+    isAway = away;
+    if (!away) lastHeard = null;
+    link(away ? "away" : "live");
+  },
+  put(kind, key, item) {
+    items[kind].set(key, item);
+    show[kind]();
+  },
+  drop(kind, key) {
+    items[kind].delete(key);
+    rows.delete(`${kind} ${key}`);
+    show[kind]();
+  },
+  away() {
+    isAway = true;
+    lastHeard = serverNow();
+    link("away");
+  },
+  back() {
+    isAway = false;
+    link("live");
+  },
+  lost() {
+    if (!isAway) lastHeard ??= serverNow();
+    link("lost");
+  },
+});
+
+keepTicking(() => {
+  byId("clock").textContent = `${day.format(serverNow())} ${clock.format(serverNow())}`;
+});

@@ -1,0 +1,54 @@
+// Durations that tick: every element with data-since (milliseconds since 1970) shows its age.
+
+let ahead = 0;
+let isFrozen = false;
+
+/** Tell the server's time in milliseconds, so that a wrong clock in the browser does no harm. */
+export function setServerTime(now) {
+  ahead = now - Date.now();
+}
+
+export function serverNow() {
+  return Date.now() + ahead;
+}
+
+/** 4:02, or 1:04:02 */
+export function duration(ms) {
+  const all = Math.max(0, Math.floor(ms / 1000));
+  const seconds = String(all % 60).padStart(2, "0");
+  const minutes = Math.floor(all / 60) % 60;
+  const hours = Math.floor(all / 3600);
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
+}
+
+/** Let an element tick from `since`, or stop it with null. */
+export function tickFrom(element, since) {
+  if (since === null) {
+    delete element.dataset.since;
+    return;
+  }
+  element.dataset.since = since;
+  element.textContent = duration(serverNow() - since);
+}
+
+/** Stop the durations where they are, or let them go on. */
+export function setFrozen(frozen) {
+  isFrozen = frozen;
+}
+
+export function tick() {
+  if (isFrozen) return;
+  for (const element of document.querySelectorAll("[data-since]")) {
+    const text = duration(serverNow() - Number(element.dataset.since));
+    if (element.textContent !== text) element.textContent = text;
+  }
+}
+
+export function keepTicking(also = () => {}) {
+  const all = () => {
+    tick();
+    also();
+  };
+  all();
+  setInterval(all, 500);
+}

@@ -1,0 +1,221 @@
+"""Words for what the processes keep: states, results and the events of a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_desk.language import gettext as _
+
+Body = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pill:
+    """A state as it is shown: the word, and the colour that stands for its meaning."""
+
+    word: str
+    tone: str = ""
+
+
+def call_state(state: str) -> Pill:
+    return {
+        "entered": Pill(_("In the menu"), "act"),
+        "waiting": Pill(_("Waiting"), "wait"),
+        "ringing": Pill(_("Ringing"), "wait"),
+        "talking": Pill(_("Talking"), "talk"),
+        "ended": Pill(_("Ended")),
+    }.get(state, Pill(state))
+
+
+def call_result(result: str) -> Pill:
+    """How a call came out. A missed caller is what somebody has to look after."""
+    return {
+        "answered": Pill(_("Answered"), "talk"),
+        "abandoned": Pill(_("Hung up before an answer"), "wait"),
+        "busy": Pill(_("Busy"), "wait"),
+        "no_answer": Pill(_("No answer"), "wait"),
+        "failed": Pill(_("Failed"), "wait"),
+    }.get(result, Pill(result))
+
+
+def call_pill(state: str, result: str) -> Pill:
+    """A call in a list: how it stands, and when it is over how it came out."""
+    return call_result(result) if state == "ended" and result else call_state(state)
+
+
+def entry(name: str) -> str:
+    return {
+        "hotline": _("Hotline"),
+        "emergency": _("Emergency"),
+        "report": _("Landline report"),
+        "complaints": _("Complaints"),
+    }.get(name, name)
+
+
+def queue(name: str) -> str:
+    return {"hotline": _("Hotline"), "emergency": _("Emergency")}.get(name, name)
+
+
+def choice(name: str) -> str:
+    return {
+        "person": _("a person"),
+        "life_service": _("life services"),
+        "consultation": _("consultation"),
+    }.get(name, name)
+
+
+def party(name: str) -> str:
+    return {"caller": _("Caller"), "seat": _("Seat"), "party": _("Called party")}.get(name, name)
+
+
+def sex(name: str) -> str:
+    return {"male": _("male"), "female": _("female")}.get(name, _("sex unknown"))
+
+
+def recording(state: str) -> Pill:
+    return {
+        "writing": Pill(_("Recording now"), "talk"),
+        "owed": Pill(_("Being made"), "wait"),
+        "kept": Pill(_("Kept"), "act"),
+        "missing": Pill(_("Missing"), "wait"),
+    }.get(state, Pill(state))
+
+
+def order_state(state: str) -> Pill:
+    return {
+        "accepted": Pill(_("To be judged"), "wait"),
+        "generated": Pill(_("Generated"), "act"),
+        "closed": Pill(_("Closed")),
+        "cancelled": Pill(_("Cancelled")),
+    }.get(state, Pill(state))
+
+
+def channel(name: str) -> str:
+    return {
+        "hotline": _("Hotline"),
+        "call_terminal": _("Call terminal"),
+        "counter": _("Counter"),
+    }.get(name, name)
+
+
+def alarms() -> dict[str, tuple[str, str]]:
+    """Every kind of alarm: what it is, and what to do about it."""
+    return {
+        "recording": (
+            _("A recording is missing"),
+            _("The call was answered but cannot be heard. Its timeline says why."),
+        ),
+        "trunk down": (
+            _("A carrier does not answer"),
+            _("New calls may not get in. Check network and address, then ask the carrier."),
+        ),
+        "trunk refused": (
+            _("A carrier refuses us"),
+            _("New calls may not get in. Check the trunk's user name and password."),
+        ),
+        "asterisk": (
+            _("The telephone system does not answer"),
+            _("Calls go on by themselves while it lives. It is being reached again; tell your "
+              "administrator if this stays."),
+        ),
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a timeline: its sentence, a detail to it, and its colour."""
+
+    sentence: str
+    detail: str = ""
+    tone: str = ""
+
+
+def step(event: str, body: Body) -> Step:
+    """A journal's event in plain words. An event that is not known here is shown by its name."""
+    for chapter in (_of_entry, _of_ringing, _of_end, _of_links, _of_order):
+        if told := chapter(event, body):
+            return told
+    return Step(event)
+
+
+def _of_entry(event: str, body: Body) -> Step | None:
+    match event:
+        case "CallArrived":
+            return Step(_("Call came in: %s") % entry(body["entry"]), tone="act")
+        case "CallPlaced":
+            return Step(_("Seat %s dialled out") % body["seat"], tone="act")
+        case "KeyPressed" if body["key"]:
+            pressed = _("Pressed %(key)s: %(choice)s")
+            return Step(pressed % {"key": body["key"], "choice": choice(body["choice"])})
+        case "KeyPressed":
+            return Step(_("Pressed no key: on to a person"))
+        case "CallQueued":
+            detail = _("place %s") % body["position"] if body.get("position") else ""
+            return Step(_("Waits in the queue: %s") % queue(body["queue"]), detail, "wait")
+        case _:
+            return None
+
+
+def _of_ringing(event: str, body: Body) -> Step | None:
+    match event:
+        case "SeatRang":
+            return Step(_("Seat %s rings") % body["seat"], tone="wait")
+        case "SeatMissed":
+            return Step(_("Seat %s did not answer") % body["seat"])
+        case "SeatAnswered":
+            return Step(_("Seat %s answered") % body["seat"], tone="talk")
+        case "PartyRang":
+            return Step(_("The called party rings"), tone="wait")
+        case "PartyAnswered":
+            return Step(_("The called party answered"), tone="talk")
+        case "DialEnded":
+            return Step(_("The dialling ended: %s") % call_result(body["result"]).word)
+        case _:
+            return None
+
+
+def _of_end(event: str, body: Body) -> Step | None:
+    match event:
+        case "LegEnded":
+            return Step(_("%s left the call") % party(body["party"]))
+        case "CallEnded":
+            return Step(_("Call over"))
+        case "CallVanished":
+            return Step(_("Call over; when exactly was not seen"))
+        case "RecordingMade":
+            return Step(_("Recording checked and kept"), tone="act")
+        case "RecordingFailed":
+            return Step(_("The recording could not be made"), body["reason"], "wait")
+        case "CallTimerFired":
+            return Step(_("The recording is overdue"), tone="wait")
+        case _:
+            return None
+
+
+def _of_links(event: str, body: Body) -> Step | None:
+    match event:
+        case "OrderLinked":
+            return Step(_("Tied to order %s") % body["order_no"], tone="act")
+        case "OpenOrder":
+            return Step(_("%s opens an order") % body["by"], body["content"])
+        case "ChooseOrder":
+            chose = _("%(by)s ties the call to order %(order_no)s")
+            return Step(chose % {"by": body["by"], "order_no": body["order_no"]}, tone="act")
+        case _:
+            return None
+
+
+def _of_order(event: str, body: Body) -> Step | None:
+    match event:
+        case "RequestAccepted":
+            return Step(_("Need accepted through: %s") % channel(body["channel"]), tone="act")
+        case "JudgeRequest":
+            return Step(_("%s judged the need") % body["by"], body["content"], "act")
+        case "CloseAnswered":
+            return Step(_("%s answered and closed it") % body["by"], body["answer"])
+        case "CancelOrder":
+            return Step(_("%s cancelled it") % body["by"], body["reason"])
+        case _:
+            return None

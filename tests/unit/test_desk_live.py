@@ -1,0 +1,146 @@
+"""The live picture: places in the queue, what has just ended, and what a snapshot forgets."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from agent_desk.feed import BoardFeed
+from agent_desk.live import JUST_ENDED, Picture
+from sql import codec
+from workflows.call import Call, Direction, Leg, Result, State
+from workflows.events import Entry
+
+NOON = datetime(2026, 4, 18, 12, tzinfo=UTC)
+
+
+def at(seconds: float) -> datetime:
+    return NOON + timedelta(seconds=seconds)
+
+
+def waiting(id_: str, queued: float, queue: str = "hotline", **more: Any) -> Call:
+    return Call(
+        id=id_, entered_at=at(queued - 5), state=State.WAITING, entry=Entry.HOTLINE,
+        caller="+8613800000001", queue=queue, queued_at=at(queued), **more,
+    )  # fmt: skip
+
+
+def ended(id_: str, when: float) -> Call:
+    return Call(
+        id=id_, entered_at=at(when - 60), state=State.ENDED, ended_at=at(when),
+        result=Result.ABANDONED,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def picture() -> Picture:
+    return Picture(["hotline", "emergency"], {"1001": "李敏"}, lambda number: f"{number[:3]}*")
+
+
+def take(picture: Picture, *calls: Call) -> None:
+    for call in calls:
+        picture.take("call", codec.dump(call))
+
+
+def snapshot(*calls: Call) -> dict[str, Any]:
+    return {"calls": [codec.dump(c) for c in calls], "alarms": [], "trunks": [], "seats": []}
+
+
+def item(picture: Picture, call_id: str) -> dict[str, Any]:
+    return picture.items()["call", call_id]
+
+
+def test_places_go_by_the_time_of_queueing(picture: Picture) -> None:
+    take(picture, waiting("late", 30), waiting("early", 10), waiting("other", 5, "emergency"))
+    places = {id_: item(picture, id_)["place"] for id_ in ("early", "late", "other")}
+    assert places == {"early": 1, "late": 2, "other": 1}
+
+
+def test_a_ringing_caller_keeps_the_place_and_the_wait(picture: Picture) -> None:
+    leg = Leg(id="leg", party="seat", who="1001", started_at=at(20))
+    first = waiting("first", 10)
+    take(picture, first, waiting("second", 15))
+    take(picture, replace(first, state=State.RINGING, ringing=("leg",), legs=(leg,)))
+    assert item(picture, "first")["place"] == 1
+    assert item(picture, "first")["since"] == at(10).timestamp() * 1000
+    assert item(picture, "first")["seats"] == ["李敏 1001"]
+    assert item(picture, "second")["place"] == 2
+
+
+def test_everybody_moves_up_when_the_first_is_answered(picture: Picture) -> None:
+    first = waiting("first", 10)
+    take(picture, first, waiting("second", 15))
+    take(picture, replace(first, state=State.TALKING, seat="1001", answered_at=at(25)))
+    assert item(picture, "second")["place"] == 1
+    assert item(picture, "first")["place"] == 0
+    hotline = picture.items()["queue", "hotline"]
+    assert hotline == {"name": "hotline", "waiting": 1, "since": at(15).timestamp() * 1000}
+
+
+def test_empty_queues_are_shown_and_unknown_ones_too(picture: Picture) -> None:
+    take(picture, waiting("a", 10, "doctor"))
+    queues = {key: it["waiting"] for (kind, key), it in picture.items().items() if kind == "queue"}
+    assert queues == {"hotline": 0, "emergency": 0, "doctor": 1}
+
+
+def test_numbers_are_masked_before_they_leave(picture: Picture) -> None:
+    take(picture, waiting("a", 10))
+    assert item(picture, "a")["number"] == "+86*"
+    placed = waiting("b", 10, direction=Direction.OUTBOUND, callee="+8613900000009")
+    take(picture, placed)
+    assert item(picture, "b")["number"] == "+86*"
+
+
+def test_only_the_last_calls_that_ended_stay(picture: Picture) -> None:
+    take(picture, *(ended(f"c{n}", n) for n in range(JUST_ENDED + 3)))
+    kept = [key for kind, key in picture.items() if kind == "call"]
+    assert sorted(kept) == sorted(f"c{n}" for n in range(3, JUST_ENDED + 3))
+
+
+def test_a_snapshot_drops_live_calls_that_are_gone_and_keeps_ended_ones(picture: Picture) -> None:
+    take(picture, waiting("gone", 10), ended("over", 5))
+    assert picture.is_away
+    picture.take("snapshot", snapshot(waiting("new", 20)))
+    assert [key for kind, key in picture.items() if kind == "call"] == ["over", "new"]
+    assert not picture.is_away
+
+
+async def test_browsers_hear_only_of_changes(picture: Picture) -> None:
+    feed = BoardFeed(picture)
+    reader = cast("AsyncGenerator[dict[str, Any]]", feed.read())
+    async with aclosing(reader):
+        assert (await anext(reader))["kind"] == "snapshot"
+        feed.take("snapshot", snapshot(waiting("a", 10), waiting("b", 20)))
+        feed.take("call", codec.dump(waiting("a", 10)))
+        feed.take("order", {"id": "not ours"})
+        feed.take("down", {})
+        feed.take("down", {})
+        feed.take("snapshot", snapshot(waiting("a", 10)))
+        heard = [await anext(reader) for _ in range(9)]
+    assert [m["seq"] for m in heard] == list(range(1, 10))
+    assert [(m["kind"], m["data"].get("key")) for m in heard] == [
+        ("back", None),
+        ("put", "a"),
+        ("put", "b"),
+        ("put", "hotline"),
+        ("put", "emergency"),
+        ("away", None),
+        ("back", None),
+        ("drop", "b"),
+        ("put", "hotline"),
+    ]
+
+
+def test_an_unreadable_message_is_logged_and_left_out(
+    picture: Picture, caplog: pytest.LogCaptureFixture
+) -> None:
+    feed = BoardFeed(picture)
+    feed.take("call", {"id": "x"})
+    feed.take("seat", {})
+    assert "cannot be read" in caplog.text
+    assert not any(kind == "call" for kind, _ in picture.items())

@@ -1,0 +1,116 @@
+"""Everything the desk says has Chinese words, and so has everything the processes keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from agent_desk import language, words
+from sql import codec
+from workflows import call, order, recording
+from workflows.events import Channel, Entry
+
+DESK = Path(language.__file__).parent
+TEMPLATES = "templates/**.html"
+
+
+@pytest.fixture(autouse=True)
+def _chinese() -> Iterator[None]:
+    language.speak(language.CHINESE)
+    yield
+    language.speak(language.CHINESE)
+
+
+def used() -> set[str]:
+    """Every text that the code and the templates ask a translation for."""
+    found = extract_from_dir(
+        DESK,
+        [("**.py", "python"), (TEMPLATES, "jinja2.ext:babel_extract")],
+        {TEMPLATES: {"trimmed": "true", "silent": "false"}},
+        keywords={"_": None},
+    )
+    return {str(message) for _file, _line, message, _comments, _context in found}
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalog:
+    with language.CATALOGUE.open("rb") as source:
+        return read_po(source, locale="zh_CN")
+
+
+def test_every_text_has_a_translation(catalogue: Catalog) -> None:
+    texts = used()
+    assert len(texts) > 200, "the extraction found too little"
+    without = {t for t in texts if t not in catalogue or not catalogue[t].string}
+    assert not without
+
+
+def test_no_translation_is_left_over(catalogue: Catalog) -> None:
+    assert {message.id for message in catalogue if message.id} == used()
+
+
+def test_placeholders_are_the_same(catalogue: Catalog) -> None:
+    for message in catalogue:
+        assert not list(message.check(catalogue)), message.id
+        assert str(message.id).count("{place}") == str(message.string).count("{place}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "say"),
+    [
+        (call.State, lambda value: words.call_state(value).word),
+        (call.Result, lambda value: words.call_result(value).word),
+        (recording.State, lambda value: words.recording(value).word),
+        (order.State, lambda value: words.order_state(value).word),
+        (Entry, words.entry),
+        (Channel, words.channel),
+    ],
+)
+def test_every_state_has_a_word(kind: type[Enum], say: object) -> None:
+    assert callable(say)
+    for member in kind:
+        said = say(member.value)
+        assert said != member.value
+        assert not said.isascii(), said
+
+
+BODY = {
+    "entry": "hotline", "seat": "1001", "key": "1", "choice": "person", "queue": "hotline",
+    "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
+    "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("event", sorted(codec.EVENTS))
+def test_every_event_is_told_in_words(event: str) -> None:
+    assert not words.step(event, BODY).sentence.isascii()
+
+
+def test_an_event_of_a_newer_version_is_named() -> None:
+    assert words.step("CallFlewAway", {}).sentence == "CallFlewAway"
+
+
+def test_english_is_the_text_itself() -> None:
+    language.speak(language.ENGLISH)
+    assert words.call_state("waiting").word == "Waiting"
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", "zh"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en-GB,en;q=0.9", "en"),
+        ("de,en;q=0.3,zh;q=0.7", "zh"),
+        ("fr", "zh"),
+        ("en;q=much", "zh"),
+    ],
+)
+def test_the_browser_is_asked_for_its_language(header: str, expected: str) -> None:
+    assert language.accepted(header) == expected
