@@ -1,0 +1,262 @@
+"""The composition root: builds the three processes of Careline and runs one of them.
+
+    python app.py controller|desk|worker --home DIR [--config FILE]
+
+Each says `ready` on its standard output when it serves, and ends when its standard input does:
+whoever started it is gone then, and a new one may be starting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import logging.handlers
+import os
+import signal
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from asterisk_conf.render import AGI_PORT, AMI_PORT, AMI_USER
+from control import Controller, control_app, serving
+from home import Home
+from ivr.dialogue import walk
+from ivr.menus import MENUS
+from picture import LivePicture
+from settings import Settings, load, split
+from sql import codec
+from sql.engine import Database
+from sql.numbers import e164
+from sql.store import SqlStore
+from telephony.ami import Ami, Login
+from telephony.fastagi import CallerLine, FastAgiServer
+from telephony.listener import Listener
+from telephony.switchboard import Switchboard
+from telephony.translate import Translator
+from workflows.effects import MakeRecording
+from workflows.errors import StoreDown
+from workflows.events import KeyPressed
+from workflows.runner import Runner
+
+logger = logging.getLogger("careline")
+
+LINES: Final = 50
+STORE_AGAIN: Final = timedelta(seconds=1)
+
+
+class SystemClock:
+    """Fulfils `workflows.ports.Clock`."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+async def controller(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
+    """AMI, AGI and the processes. Ready when Asterisk's picture is read."""
+    clock, database = SystemClock(), Database(settings.database_url(home.root))
+    centre, internal = settings.centre, settings.addresses.internal
+    store = SqlStore(database, centre.zone, settings.sites[0].code)
+    seats = [seat.extension for seat in settings.seats]
+    switchboard = Switchboard(seats, {trunk.name: trunk.registers for trunk in settings.trunks})
+    picture = LivePicture(switchboard, store, clock, ready)
+    runner = Runner(codec.PROCESSES, store, clock, picture)
+    ami = Ami(Login(internal, AMI_PORT, AMI_USER, home.secret("ami")))
+    normalise = partial(e164, country=centre.country_code, area=centre.area_code)
+    listener = Listener(
+        ami, Translator(centre.node, normalise), switchboard,
+        handle=runner.handle, open_calls=picture.open_calls, changed=picture.changed,
+        connected=picture.connected, now=clock.now,
+    )  # fmt: skip
+    await picture.load()
+    await runner.recover()
+    in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener)
+    menus = FastAgiServer(internal, AGI_PORT, in_our_menu, LINES + 10)
+    control = control_app(home.secret("control"), picture.feed, runner.handle)
+    menus.start()
+    try:
+        async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
+            for work in (ami.run, listener.run, listener.watch_trunks):
+                tasks.create_task(work())
+            tasks.create_task(wake_for_timers(runner, store))
+    finally:
+        menus.close()
+        await database.close()
+
+
+def in_menu(loop: asyncio.AbstractEventLoop, listener: Listener, line: CallerLine) -> None:
+    """One call in a menu, in its own thread: ask, tell the dialplan, tell the call."""
+    name, call_id = line.env.get("agi_network_script", ""), line.env.get("agi_uniqueid", "")
+    menu = MENUS.get(name)
+    if menu is None or not call_id:
+        raise ValueError(f"there is no menu {name!r} for the call {call_id!r}")
+    choice = walk(menu, line)
+    line.note("CARELINE_QUEUE", choice.option.queue)
+    pressed = KeyPressed(
+        case_id=call_id,
+        at=datetime.now(UTC),
+        menu=menu.name,
+        key=choice.key,
+        choice=choice.option.choice,
+    )
+    loop.call_soon_threadsafe(listener.tell, pressed)
+
+
+async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
+    """Timers are rows; the scheduler only wakes us for the next one."""
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    scheduler.start()
+    try:
+        while True:
+            runner.timers_changed.clear()
+            try:
+                await runner.fire_due_timers()
+                next_one = await store.next_timer()
+            except StoreDown as down:
+                logger.warning("timers wait: %s", down)
+                next_one = datetime.now(UTC) + STORE_AGAIN
+            if next_one is not None:
+                scheduler.add_job(
+                    runner.timers_changed.set, "date", run_date=next_one, id="next timer",
+                    replace_existing=True, misfire_grace_time=None,
+                )  # fmt: skip
+            await runner.timers_changed.wait()
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
+    """The web desk."""
+    # A process loads its own room only: each starts faster and stays smaller.
+    from agent_desk.app import desk_app
+
+    database = Database(settings.database_url(home.root))
+    link = Controller(home.control_socket, home.secret("control"))
+    runner = web.AppRunner(
+        desk_app(settings=settings, home=home, database=database, controller=link),
+        access_log=None,
+    )
+    await runner.setup()
+    try:
+        host, port = split(settings.addresses.desk_address)
+        await web.TCPSite(runner, host, port, ssl_context=certificate(settings)).start()
+        ready()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+        await link.close()
+        await database.close()
+
+
+def certificate(settings: Settings) -> ssl.SSLContext | None:
+    """TLS with the certificate of the settings; none on loopback or behind a proxy."""
+    if not settings.addresses.desk_certificate:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.addresses.desk_certificate, settings.addresses.desk_key)
+    return context
+
+
+async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
+    """What takes long: so far, making recordings."""
+    from recordings.worker import RecordingRound
+
+    database = Database(settings.database_url(home.root))
+    store = SqlStore(database, settings.centre.zone, settings.sites[0].code)
+    link = Controller(home.control_socket, home.secret("control"))
+    rounds = RecordingRound(home.recordings, partial(store.owed, MakeRecording), link)
+
+    async def listen() -> None:
+        async for message in link.feed():
+            if message["kind"] in ("outbox", "snapshot"):
+                rounds.look.set()
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(rounds.run())
+            tasks.create_task(listen())
+            ready()
+    finally:
+        await link.close()
+        await database.close()
+
+
+PROCESSES: Final[dict[str, Callable[[Settings, Home, Callable[[], None]], Awaitable[None]]]] = {
+    "controller": controller,
+    "desk": desk,
+    "worker": worker,
+}
+
+
+async def run(name: str, settings: Settings, home: Home) -> None:
+    """Run one process until it is told to end, or until whoever started it is gone."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    loop.add_reader(sys.stdin.fileno(), partial(_starter_gone, ended))
+    process = asyncio.ensure_future(PROCESSES[name](settings, home, say_ready))
+    waiting = asyncio.ensure_future(ended.wait())
+    await asyncio.wait((process, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if process.done():
+        process.result()
+        return
+    process.cancel()
+    await asyncio.wait((process,), timeout=5)
+
+
+def _starter_gone(ended: asyncio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        ended.set()
+
+
+_said: set[str] = set()
+
+
+def say_ready() -> None:
+    """Tell the supervisor once; a reconnect to Asterisk is not a new start."""
+    if not _said:
+        _said.add("ready")
+        print("ready", flush=True)  # noqa: T201 — the line that the supervisor waits for.
+
+
+def log_to(file: Path) -> None:
+    handler = logging.handlers.RotatingFileHandler(
+        file, maxBytes=20 * 2**20, backupCount=5, encoding="utf-8"
+    )
+    logging.basicConfig(
+        level=logging.INFO,
+        handlers=[handler],
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    # Every woken timer would be a line.
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("process", choices=PROCESSES)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--config", type=Path)
+    given = parser.parse_args()
+    home = Home(given.home)
+    log_to(home.logs / f"{given.process}.log")
+    try:
+        asyncio.run(run(given.process, load(given.config), home))
+    except Exception:
+        logger.exception("the %s ends; it is started again", given.process)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

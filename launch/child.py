@@ -1,0 +1,96 @@
+"""One of Careline's processes: started, awaited until it serves, started again when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from launch.steps import CHECKOUT, say
+
+READY_S: Final = 30.0
+STOP_S: Final = 6.0
+FIRST_PAUSE_S: Final = 0.1
+LONGEST_PAUSE_S: Final = 5.0
+STEADY_S: Final = 30.0
+
+
+class ChildFailed(Exception):
+    """A process does not come to serve; the text holds the end of its log."""
+
+
+class Child:
+    """`app.py NAME` with these words. Its standard input is its lifeline: it ends with ours."""
+
+    def __init__(self, name: str, words: Sequence[str], logs: Path) -> None:
+        self.name: Final = name
+        self._words: Final = tuple(words)
+        self._logs: Final = logs
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Return when it says that it serves. Raises ChildFailed."""
+        await self._spawn()
+        assert self._process is not None
+        assert self._process.stdout is not None
+        try:
+            said = await asyncio.wait_for(self._process.stdout.readline(), READY_S)
+        except TimeoutError:
+            said = b""
+        if said.strip() != b"ready":
+            raise ChildFailed(f"the {self.name} does not start; the end of its log:\n{self._log()}")
+
+    async def _spawn(self) -> None:
+        with (self._logs / f"{self.name}.out").open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                str(CHECKOUT / "app.py"),
+                self.name,
+                *self._words,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=output,
+                cwd=CHECKOUT,
+                # Ctrl-C at the terminal is for the supervisor, which then decides.
+                start_new_session=True,
+            )
+
+    def _log(self) -> str:
+        lines: list[str] = []
+        for suffix in ("log", "out"):
+            with contextlib.suppress(OSError):
+                text = (self._logs / f"{self.name}.{suffix}").read_text("utf-8", "replace")
+                lines += text.splitlines()[-8:]
+        return "\n".join(f"    {line}" for line in lines) or "    (it is empty)"
+
+    async def keep(self) -> None:
+        """Start it again whenever it dies; in growing pauses while it dies at once."""
+        pause, since = FIRST_PAUSE_S, time.monotonic()
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            if time.monotonic() - since > STEADY_S:
+                pause = FIRST_PAUSE_S
+            say(f"the {self.name} ended ({code}); it is started again")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+            since = time.monotonic()
+            await self._spawn()
+
+    async def stop(self) -> None:
+        """Ask it to end, and end it when it does not."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), STOP_S)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

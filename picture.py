@@ -1,0 +1,114 @@
+"""The live picture that the controller shows: what the desk sees, and how it changes.
+
+Fulfils `workflows.ports.Publisher`. Everything in it can be read again from the database and from
+Asterisk; it is never the truth itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Final
+
+from control import Feed
+from sql import codec
+from sql.store import SqlStore
+from telephony.switchboard import DOWN, REFUSED, UP, Change, SeatNow, Switchboard, TrunkNow
+from workflows import call
+from workflows.effects import RaiseAlarm
+from workflows.ports import Clock, Posted
+
+TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
+"""Kinds of alarm; the desk has the words for each and says what to do."""
+
+
+class LivePicture:
+    """Live calls, open alarms, seats and trunks. `ready` is called at each connect to Asterisk."""
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        store: SqlStore,
+        clock: Clock,
+        ready: Callable[[], None],
+    ) -> None:
+        self._switchboard: Final = switchboard
+        self._store: Final = store
+        self._clock: Final = clock
+        self._ready: Final = ready
+        self._calls: Final[dict[str, dict[str, Any]]] = {}
+        self._alarms: Final[dict[str, dict[str, Any]]] = {}
+        self.feed: Final = Feed(self.snapshot)
+
+    async def load(self) -> None:
+        """Take up the calls and alarms that were open before the last stop."""
+        for alarm in await self._store.open_alarms():
+            again = RaiseAlarm(key=alarm.key, kind=alarm.kind, text=alarm.text)
+            self.alarm_raised(again, alarm.raised_at)
+        for case in await self._store.open_cases(call.PROCESS):
+            if case.state is not call.State.ENDED:
+                self._calls[case.id] = codec.dump(case)
+
+    async def open_calls(self) -> dict[str, str]:
+        """The state of every call that has not ended, by id, from the database."""
+        cases = await self._store.open_cases(call.PROCESS)
+        return {c.id: c.state.value for c in cases if c.state is not call.State.ENDED}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything, as a JSON object."""
+        return {
+            "calls": list(self._calls.values()),
+            "alarms": list(self._alarms.values()),
+            "seats": [asdict(seat) for seat in self._switchboard.seats.values()],
+            "trunks": [asdict(trunk) for trunk in self._switchboard.trunks.values()],
+        }
+
+    def case_changed(self, process: str, case: Any) -> None:
+        view = codec.dump(case)
+        if process == "call":
+            if case.state is call.State.ENDED:
+                self._calls.pop(case.id, None)
+            else:
+                self._calls[case.id] = view
+        self.feed.publish(process, view)
+
+    def effect_posted(self, posted: Posted) -> None:
+        self.feed.publish("outbox", {"kind": type(posted.effect).__name__})
+
+    def alarm_raised(self, alarm: RaiseAlarm, at: datetime) -> None:
+        view = {**asdict(alarm), "raised_at": at.isoformat()}
+        self._alarms[alarm.key] = view
+        self.feed.publish("alarm", view)
+
+    def alarm_ended(self, key: str) -> None:
+        if self._alarms.pop(key, None):
+            self.feed.publish("alarm_ended", {"key": key})
+
+    def connected(self, is_up: bool) -> None:
+        """Asterisk is there and its picture is read, or it is away."""
+        if is_up:
+            self.alarm_ended("asterisk")
+            self._ready()
+        else:
+            alarm = RaiseAlarm(key="asterisk", kind="asterisk", text="")
+            self.alarm_raised(alarm, self._clock.now())
+
+    async def changed(self, change: Change) -> None:
+        """A seat's phone or a trunk is another than before."""
+        match change:
+            case SeatNow():
+                self.feed.publish("seat", asdict(change))
+            case TrunkNow():
+                self.feed.publish("trunk", asdict(change))
+                await self._note_trunk(change)
+
+    async def _note_trunk(self, trunk: TrunkNow) -> None:
+        """A carrier that refuses us or is silent is an alarm until it is well again."""
+        key, now = f"trunk/{trunk.name}", self._clock.now()
+        await self._store.end_alarm(key, now)
+        self.alarm_ended(key)
+        if trunk.state != UP:
+            alarm = RaiseAlarm(key=key, kind=TRUNK_ALARMS[trunk.state], text=trunk.name)
+            await self._store.raise_alarm(alarm.key, alarm.kind, alarm.text, now)
+            self.alarm_raised(alarm, now)

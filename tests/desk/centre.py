@@ -1,0 +1,267 @@
+"""A controller without Asterisk: the real runner, store and control socket, told by tests."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import subprocess
+import threading
+import uuid
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agent_desk.passwords import hash_password
+from app import SystemClock
+from control import control_app, serving
+from home import Home
+from picture import LivePicture
+from settings import Settings
+from sql import codec
+from sql.engine import Database
+from sql.migrate import first_admin, seed, upgrade
+from sql.queries import elders
+from sql.store import SqlStore
+from telephony.switchboard import SeatNow, Switchboard, TrunkNow
+from workflows.effects import RaiseAlarm
+from workflows.events import (
+    CallArrived,
+    CallEnded,
+    CallQueued,
+    Entry,
+    Event,
+    KeyPressed,
+    LegEnded,
+    RecordingFailed,
+    RecordingMade,
+    SeatAnswered,
+    SeatRang,
+)
+from workflows.runner import Runner
+
+T = TypeVar("T")
+
+PASSWORD = "correct horse battery staple"
+ADDRESS = {
+    "addr_district": "魏都区", "addr_street": "文峰街道", "addr_compound": "春秋小区",
+    "addr_building": "7", "addr_unit": "2", "addr_floor": "4", "addr_room": "402",
+    "landmark": "春秋广场公交站东 50 米", "entry_route": "南门进，直行左转第二栋",
+}  # fmt: skip
+
+
+class Centre:
+    """Runs in a thread with a loop of its own, so that a test can look at a browser meanwhile."""
+
+    def __init__(self, home: Home, settings: Settings) -> None:
+        self.home = home
+        self.settings = settings
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="centre", daemon=True)
+        self._closing: asyncio.Event | None = None
+        self._serving: Any = None
+
+    # ── life ─────────────────────────────────────────────────────────────────────────────────
+
+    def open(self) -> None:
+        self._thread.start()
+        self.run(self._set_up())
+        self.come_back()
+
+    async def _set_up(self) -> None:
+        url = self.settings.database_url(self.home.root)
+        await asyncio.to_thread(upgrade, url)
+        self.database = Database(url)
+        await seed(
+            self.database,
+            {site.code: site.name for site in self.settings.sites},
+            {seat.extension: (seat.name, seat.site) for seat in self.settings.seats},
+        )
+        hashed = await asyncio.to_thread(hash_password, PASSWORD)
+        await first_admin(self.database, hashed, announce=lambda: None)
+        clock = SystemClock()
+        store = SqlStore(self.database, self.settings.centre.zone, self.settings.sites[0].code)
+        extensions = [seat.extension for seat in self.settings.seats]
+        self.switchboard = Switchboard(extensions, {t.name: False for t in self.settings.trunks})
+        self.picture = LivePicture(self.switchboard, store, clock, ready=lambda: None)
+        self.runner = Runner(codec.PROCESSES, store, clock, self.picture)
+
+    def close(self) -> None:
+        self.go_away()
+        self.run(self.database.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def go_away(self) -> None:
+        """The controller dies; calls would go on by the dialplan."""
+        if self._serving is not None:
+            self.run(self._serving.__aexit__(None, None, None))
+            self._serving = None
+
+    def come_back(self) -> None:
+        app = control_app(self.home.secret("control"), self.picture.feed, self.runner.handle)
+        self._serving = serving(app, self.home.control_socket)
+        self.run(self._serving.__aenter__())
+
+    # ── what it is told ──────────────────────────────────────────────────────────────────────
+
+    def tell(self, event: Event) -> Any:
+        return self.run(self.runner.handle(event))
+
+    def read(self, query: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        async def ask() -> T:
+            async with self.database.reading() as session:
+                return await query(session)
+
+        return self.run(ask())
+
+    def seat(self, extension: str, state: str) -> None:
+        async def change() -> None:
+            now = SeatNow(extension, state)
+            self.switchboard.seats[extension] = now
+            await self.picture.changed(now)
+
+        self.run(change())
+
+    def trunk(self, name: str, state: str) -> None:
+        async def change() -> None:
+            now = TrunkNow(name, state)
+            self.switchboard.trunks[name] = now
+            await self.picture.changed(now)
+
+        self.run(change())
+
+    def alarm(self, key: str, kind: str, text: str) -> None:
+        async def change() -> None:
+            alarm = RaiseAlarm(key=key, kind=kind, text=text)
+            self.picture.alarm_raised(alarm, datetime.now(UTC))
+
+        self.run(change())
+
+    def enter_elder(self, name: str, *numbers: str, **address: str) -> str:
+        """Put an elder into the register; returns the unique code."""
+
+        async def enter() -> str:
+            async with self.database.writing() as session:
+                elder = await elders.add(
+                    session,
+                    full_name=name,
+                    sex="female",
+                    birth_date=datetime(1944, 3, 21, tzinfo=UTC).date(),
+                    site="main",
+                    numbers=[(number, number) for number in numbers],
+                    address=address or ADDRESS,
+                    at=datetime.now(UTC),
+                )
+                return elder.elder_uid
+
+        return self.run(enter())
+
+    def call(self, caller: str, *, ago_s: float = 0, **more: Any) -> Call:
+        """A call comes in."""
+        call = Call(self, datetime.now(UTC) - timedelta(seconds=ago_s))
+        more = {"entry": Entry.HOTLINE, "callee": "96100", "trunk": "carrier", **more}
+        self.tell(CallArrived(case_id=call.id, at=call.began, caller=caller, node="test", **more))
+        return call
+
+
+@dataclass
+class Call:
+    """One call, told step by step. `after` is seconds since it came in, else now."""
+
+    centre: Centre
+    began: datetime
+    id: str = field(
+        default_factory=lambda: f"test-{uuid.uuid4().int % 10**10}.{uuid.uuid4().int % 99}"
+    )
+
+    def _at(self, after: float | None) -> datetime:
+        return datetime.now(UTC) if after is None else self.began + timedelta(seconds=after)
+
+    def leg(self, seat: str) -> str:
+        return f"{self.id}-{seat}"
+
+    def press(self, key: str, choice: str = "life_service", after: float | None = None) -> None:
+        self.centre.tell(
+            KeyPressed(case_id=self.id, at=self._at(after), menu="hotline", key=key, choice=choice)
+        )
+
+    def queue(self, queue: str = "hotline", position: int = 1, after: float | None = None) -> None:
+        self.centre.tell(
+            CallQueued(case_id=self.id, at=self._at(after), queue=queue, position=position)
+        )
+
+    def ring(self, seat: str = "1001", after: float | None = None) -> None:
+        self.centre.tell(
+            SeatRang(case_id=self.id, at=self._at(after), seat=seat, leg=self.leg(seat))
+        )
+
+    def answer(self, seat: str = "1001", after: float | None = None) -> None:
+        self.centre.tell(
+            SeatAnswered(case_id=self.id, at=self._at(after), seat=seat, leg=self.leg(seat))
+        )
+
+    def end(self, seat: str = "", after: float | None = None, delay_ms: float = 12.0) -> None:
+        quality = {"delay_ms": delay_ms, "jitter_ms": 3.0, "loss": 0.001}
+        at = self._at(after)
+        if seat:
+            self.centre.tell(
+                LegEnded(
+                    case_id=self.id, at=at, leg=self.leg(seat), party="seat", cause=16, **quality
+                )
+            )
+        self.centre.tell(
+            LegEnded(case_id=self.id, at=at, leg=self.id, party="caller", cause=16, **quality)
+        )
+        self.centre.tell(CallEnded(case_id=self.id, at=at, cause=16))
+
+    def record(self, seconds: float = 2.0, file: str = "") -> Path:
+        """The worker has made the recording: a real stereo Opus file with a tone on each side."""
+        name = file or f"2026/11/22/{self.id}.opus"
+        kept = self.centre.home.recordings / name
+        if not file:
+            make_sound(kept, seconds)
+        sound = kept.read_bytes() if kept.exists() else b""
+        self.centre.tell(
+            RecordingMade(
+                case_id=self.id,
+                at=datetime.now(UTC),
+                file=name,
+                sha256=hashlib.sha256(sound).hexdigest(),
+                seconds=seconds,
+                size=len(sound),
+            )
+        )
+        return kept
+
+    def record_fails(self, reason: str) -> None:
+        self.centre.tell(RecordingFailed(case_id=self.id, at=datetime.now(UTC), reason=reason))
+
+    def whole(self, seat: str = "1001", talk_s: float = 60) -> Call:
+        """From the queue to the end, in the past."""
+        self.press("1", after=6)
+        self.queue(after=8)
+        self.ring(seat, after=9)
+        self.answer(seat, after=14)
+        self.end(seat, after=14 + talk_s)
+        return self
+
+
+def make_sound(file: Path, seconds: float) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tones = f"sine=frequency=440:duration={seconds}", f"sine=frequency=880:duration={seconds}"
+    subprocess.run(
+        [
+            "ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", tones[0], "-f", "lavfi", "-i",
+            tones[1], "-filter_complex", "amerge", "-ac", "2", "-c:a", "libopus", "-b:a", "32k",
+            "-f", "ogg", file,
+        ],
+        check=True,
+    )  # fmt: skip

@@ -1,0 +1,156 @@
+"""The live board: what happens is seen while it happens, without touching the page."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.desk.centre import Centre
+from tests.desk.conftest import Desk
+from workflows.events import Entry
+
+
+def row_of(page: Page, call_id: str, body: str = "calls") -> Locator:
+    return page.locator(f"#{body} tr", has=page.locator(f"a[href='/calls/{call_id}']"))
+
+
+def opened(page: Page) -> Page:
+    """The board, connected, with a mark that a reload would wipe away."""
+    page.goto("/")
+    expect(page.locator("#link")).to_have_text("实时")
+    page.evaluate("window.untouched = true")
+    return page
+
+
+def test_a_call_is_seen_from_the_first_ring_to_its_end(page: Page, centre: Centre) -> None:
+    centre.enter_elder("赵玉梅", "+8613511110001")
+    opened(page)
+    call = centre.call("+8613511110001", ago_s=12)
+    row = row_of(page, call.id)
+    expect(row.locator("[data-f=state]")).to_have_text("语音菜单")
+    expect(row.locator("[data-f=who]")).to_have_text("赵玉梅")
+    expect(row.locator("[data-f=number]")).to_have_text("135****0001")
+    call.press("1", after=5)
+    call.queue(after=7)
+    expect(row.locator("[data-f=state]")).to_have_text(re.compile(r"等待第 \d 位"))
+    first = row.locator("[data-f=long]").inner_text()
+    expect(row.locator("[data-f=long]")).not_to_have_text(first)
+    call.ring("1002")
+    expect(row.locator("[data-f=state]")).to_have_text(re.compile("振铃"))
+    expect(row.locator("[data-f=seats]")).to_have_text("周悦 1002")
+    call.answer("1002")
+    expect(row.locator("[data-f=state]")).to_have_text("通话中")
+    expect(row.locator("[data-f=long]")).to_have_text(re.compile(r"^0:0\d$"))
+    call.end("1002")
+    expect(row).to_have_count(0)
+    over = row_of(page, call.id, "ended")
+    expect(over.locator("[data-f=state]")).to_have_text("已接听")
+    assert page.evaluate("window.untouched") is True
+
+
+def test_the_queue_moves_up(page: Page, centre: Centre) -> None:
+    waiting = page.locator("[data-queue=hotline] [data-f=waiting]")
+    opened(page)
+    expect(waiting).to_have_text("0")
+    calls = [centre.call(f"+86135222200{n:02}", ago_s=20 - n) for n in range(3)]
+    for n, call in enumerate(calls):
+        call.queue(position=n + 1, after=2)
+    for place, call in enumerate(calls, start=1):
+        expect(row_of(page, call.id).locator("[data-f=state]")).to_have_text(f"等待第 {place} 位")
+    expect(waiting).to_have_text("3")
+    expect(page.locator("[data-queue=hotline] [data-f=longest]")).to_have_text(
+        re.compile(r"0:[12]")
+    )
+    calls[0].ring()
+    calls[0].answer()
+    expect(row_of(page, calls[1].id).locator("[data-f=state]")).to_have_text("等待第 1 位")
+    expect(row_of(page, calls[2].id).locator("[data-f=state]")).to_have_text("等待第 2 位")
+    expect(waiting).to_have_text("2")
+    calls[1].end()
+    expect(row_of(page, calls[1].id, "ended").locator("[data-f=state]")).to_have_text("未接通挂断")
+    expect(row_of(page, calls[2].id).locator("[data-f=state]")).to_have_text("等待第 1 位")
+    calls[0].end("1001")
+    calls[2].end()
+    expect(waiting).to_have_text("0")
+    expect(page.locator("[data-queue=hotline] [data-f=longest]")).to_have_text("–")
+
+
+def test_an_emergency_stands_on_top_in_red(page: Page, centre: Centre) -> None:
+    before = centre.call("+8613533330001", ago_s=60)
+    before.queue(after=5)
+    opened(page)
+    call = centre.call("+8613533330002", entry=Entry.EMERGENCY, callee="96000")
+    call.queue("emergency")
+    expect(page.locator("#calls tr").first.get_by_text("紧急")).to_be_visible()
+    expect(page.locator("#calls tr").first.locator(f"a[href='/calls/{call.id}']")).to_be_visible()
+    expect(page.locator("[data-queue=emergency]")).to_have_class(re.compile("sos"))
+    call.end()
+    before.end()
+    expect(page.locator("[data-queue=emergency]")).not_to_have_class(re.compile("sos"))
+
+
+def test_seats_trunks_and_alarms(page: Page, centre: Centre) -> None:
+    opened(page)
+    seat = page.locator("#seats li", has_text="李敏 1001")
+    expect(seat).to_contain_text("未上线")
+    centre.seat("1001", "available")
+    expect(seat).to_contain_text("空闲")
+    expect(page.locator("#free")).to_have_text("1")
+    centre.trunk("carrier", "refused")
+    expect(page.locator("#trunks li", has_text="carrier")).to_contain_text("被拒绝")
+    alarm = page.locator("#alarms li", has_text="运营商拒绝接入")
+    expect(alarm).to_contain_text("请检查线路的用户名和密码")
+    centre.trunk("carrier", "up")
+    expect(alarm).to_have_count(0)
+    expect(page.locator("#trunks li", has_text="carrier")).to_contain_text("正常")
+    centre.seat("1001", "offline")
+
+
+def test_a_missing_recording_leads_to_its_call(page: Page, centre: Centre) -> None:
+    opened(page)
+    call = centre.call("+8613544440001", ago_s=90).whole()
+    call.record_fails("no sound was written")
+    alarm = page.locator("#alarms li", has_text="录音缺失")
+    alarm.get_by_role("link", name="查看通话").click()
+    expect(page).to_have_url(re.compile(re.escape(call.id)))
+    expect(page.locator("#recording")).to_contain_text("缺失")
+    expect(page.locator("#timeline")).to_contain_text("no sound was written")
+
+
+def test_the_controller_goes_and_comes_back(page: Page, centre: Centre) -> None:
+    call = centre.call("+8613555550001")
+    opened(page)
+    banner = page.locator("#away")
+    expect(banner).to_be_hidden()
+    centre.go_away()
+    expect(banner).to_be_visible()
+    expect(banner).to_contain_text("控制程序离线")
+    expect(banner).to_contain_text("通话不受影响")
+    expect(row_of(page, call.id)).to_be_visible()
+    frozen = row_of(page, call.id).locator("[data-f=long]").inner_text()
+    page.wait_for_timeout(1200)
+    assert row_of(page, call.id).locator("[data-f=long]").inner_text() == frozen
+    # While nobody could tell the desk, that call ended and another came.
+    call.end()
+    later = centre.call("+8613555550002")
+    centre.come_back()
+    expect(banner).to_be_hidden()
+    expect(row_of(page, later.id)).to_be_visible()
+    expect(row_of(page, call.id)).to_have_count(0)
+    assert page.evaluate("window.untouched") is True
+    later.end()
+
+
+def test_the_desk_restarts_and_the_board_finds_it_again(
+    page: Page, desk: Desk, centre: Centre
+) -> None:
+    opened(page)
+    desk.stop()
+    expect(page.locator("#away")).to_contain_text("与工作台的连接中断")
+    call = centre.call("+8613566660001")
+    desk.start()
+    expect(row_of(page, call.id)).to_be_visible()
+    expect(page.locator("#link")).to_have_text("实时")
+    assert page.evaluate("window.untouched") is True
+    call.end()

@@ -1,0 +1,106 @@
+"""Orders: what is made of a call, judged, closed or withdrawn, and only as its state allows."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.desk.centre import Call, Centre
+from tests.desk.test_calls import fresh_number
+
+
+def order_of(page: Page, call: Call) -> str:
+    """Open the page of the order that the answered call brought; returns its number."""
+    page.goto(f"/calls/{call.id}")
+    link = page.locator("#linked-orders a").first
+    number = link.inner_text()
+    link.click()
+    expect(page.get_by_role("heading", name=number)).to_be_visible()
+    return number
+
+
+@pytest.mark.row("WO-05")
+def test_an_order_has_its_number_and_is_tied_to_request_call_and_elder(
+    page: Page, centre: Centre
+) -> None:
+    number = fresh_number()
+    uid = centre.enter_elder("吴秀珍", number)
+    calls = [centre.call(number, ago_s=ago).whole() for ago in (600, 300)]
+    numbers = [order_of(page, call) for call in calls]
+    assert len(set(numbers)) == 2
+    assert all(re.fullmatch(r"\d{8}-\d{4}", one) for one in numbers)
+    expect(page.get_by_text(f"R{numbers[1]}")).to_be_visible()
+    expect(page.locator(f"main a[href='/calls/{calls[1].id}']").first).to_be_visible()
+    expect(page.locator(f"main a[href='/elders/{uid}']")).to_have_text("吴秀珍")
+    page.goto("/orders")
+    for one in numbers:
+        expect(page.get_by_role("link", name=one)).to_be_visible()
+    page.goto(f"/elders/{uid}")
+    expect(page.get_by_role("link", name=numbers[0])).to_be_visible()
+
+
+def test_first_judgement_generates_the_order(page: Page, centre: Centre) -> None:
+    number = order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    expect(page.get_by_text("待判断")).to_be_visible()
+    page.get_by_label("服务内容").fill("理发")
+    page.get_by_label("具体要求").fill("上门，周五上午")
+    page.get_by_role("button", name="生成工单").click()
+    expect(page.get_by_text("已生成")).to_be_visible()
+    expect(page.get_by_label("具体要求")).to_have_value("上门，周五上午")
+    expect(page.locator(".timeline")).to_contain_text("admin 完成初步判断")
+    page.goto("/orders")
+    expect(page.locator("tr", has_text=number)).to_contain_text("理发")
+
+
+def test_a_question_is_answered_and_closed(page: Page, centre: Centre) -> None:
+    order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    page.locator("summary", has_text="直接答复并办结").click()
+    page.get_by_label("答复内容").fill("老年卡在街道办理")
+    page.get_by_role("button", name="直接答复并办结").click()
+    expect(page.get_by_text("已办结")).to_be_visible()
+    expect(page.locator("dd", has_text="老年卡在街道办理")).to_be_visible()
+    # A closed order offers nothing more.
+    expect(page.locator("main form")).to_have_count(0)
+
+
+def test_a_withdrawal_needs_its_reason(page: Page, centre: Centre) -> None:
+    order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    page.evaluate("document.querySelectorAll('form').forEach(f => f.noValidate = true)")
+    page.locator("summary", has_text="撤销工单").click()
+    page.get_by_role("button", name="撤销工单").click()
+    expect(page.locator("#reason-fault")).to_have_text("此项必填。")
+    page.get_by_label("撤销原因").fill("家人已处理")
+    page.get_by_role("button", name="撤销工单").click()
+    expect(page.get_by_text("已撤销")).to_be_visible()
+
+
+def test_somebody_else_was_faster(page: Page, centre: Centre) -> None:
+    order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    colleague = page.context.new_page()
+    colleague.goto(page.url)
+    colleague.locator("summary", has_text="撤销工单").click()
+    colleague.get_by_label("撤销原因").fill("重复")
+    colleague.get_by_role("button", name="撤销工单").click()
+    expect(colleague.get_by_text("已撤销")).to_be_visible()
+    page.get_by_label("服务内容").fill("理发")
+    with page.expect_response(re.compile("/judge$")) as answer:
+        page.get_by_role("button", name="生成工单").click()
+    assert answer.value.status == 409
+    expect(page.get_by_role("alert")).to_contain_text("现在已不能这样做")
+    expect(page.get_by_text("已撤销")).to_be_visible()
+
+
+def test_the_controller_is_away(page: Page, centre: Centre) -> None:
+    order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    page.get_by_label("服务内容").fill("送药")
+    centre.go_away()
+    try:
+        page.get_by_role("button", name="生成工单").click()
+        expect(page.get_by_role("alert")).to_contain_text("控制程序没有响应")
+        expect(page.get_by_label("服务内容")).to_have_value("送药")
+    finally:
+        centre.come_back()
+    page.get_by_role("button", name="生成工单").click()
+    expect(page.get_by_text("已生成")).to_be_visible()

@@ -1,0 +1,154 @@
+"""A person at the desk and real calls: the queue live, the recording to play, elder and order.
+
+Everything runs: `./careline run`, a carrier with elders and a seat's phone, and Chromium.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from asterisk_conf.sounds import PROMPTS
+from tests.audio import find_prompt, loud_seconds
+from tests.desk.conftest import sign_in
+from tests.house import Town, call_of, listen, running, town_of, write_config
+from tests.observer import wait_until
+from tests.telephone import Leg, claim_addresses
+
+Outside = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def outside() -> Iterator[Outside]:
+    """Runs what needs an event loop of its own: the browser's occupies this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        yield lambda work, *words: pool.submit(work, *words).result()
+
+
+@pytest.fixture(scope="module")
+def town(outside: Outside) -> Iterator[Town]:
+    """One seat that answers; the second one's phone is not there."""
+    folder = Path(tempfile.mkdtemp(prefix="careline-"))
+    folder.chmod(0o711)
+    with ExitStack() as left_again:
+        block = left_again.enter_context(claim_addresses(120))
+        config = write_config(folder / "careline.toml", block)
+        text = config.read_text("utf-8")
+        config.write_text(text[: text.index('[[seats]]\nextension = "1002"')], "utf-8")
+        stack = ExitStack()
+        house = outside(stack.enter_context, running(folder / "home", config))
+        try:
+            yield outside(stack.enter_context, town_of(house, block, folder / "carrier"))
+        finally:
+            outside(stack.close)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def page(browser: Browser, town: Town) -> Iterator[Page]:
+    """The desk in Chinese, signed in with the password that was printed once."""
+    context = browser.new_context(locale="zh-CN", base_url=town.house.ready["desk"])
+    opened = context.new_page()
+    sign_in(opened, town.house.admin_password)
+    yield opened
+    context.close()
+
+
+def states(page: Page) -> list[str]:
+    """What the board says of the live calls, oldest first."""
+    return page.locator("#calls tr [data-f=state]").all_inner_texts()
+
+
+@pytest.mark.row("ACD-05")
+def test_three_calls_one_seat_in_the_order_of_their_coming(page: Page, town: Town) -> None:
+    phone = town.carrier.phone("1001").rings()
+    page.goto("/")
+    callers: list[Leg] = []
+    for number in range(3):
+        since = len(town.observer.events)
+        callers.append(town.carrier.call("96100", f"1380000000{number}").wait_talking())
+        town.observer.wait_for("QueueCallerJoin", 45, since)
+    calls_now = page.locator("#calls tr")
+    expect(calls_now).to_have_count(3)
+    expect(page.locator("[data-queue=hotline] [data-f=waiting]")).to_have_text("3")
+    wait_until(lambda: states(page) == ["振铃 · 第 1 位", "等待第 2 位", "等待第 3 位"], 10, "the queue on "
+               "the board", lambda: states(page))  # fmt: skip
+    # The second and the third hear their place and then the music.
+    listen(callers[1], 12)
+    answered = []
+    for caller in callers:
+        since = len(town.observer.events)
+        phone.answers(0.1)
+        connected = town.observer.wait_for("AgentConnect", 45, since)
+        answered.append(connected["CallerIDNum"])
+        expect(calls_now.first.locator("[data-f=state]")).to_have_text("通话中")
+        phone.rings()
+        caller.hang_up()
+        expect(page.locator("#ended tr")).to_have_count(len(answered))
+    assert answered == ["13800000000", "13800000001", "13800000002"]
+    _heard_place_and_music(callers[1].heard())
+    town.assert_silent()
+
+
+def _heard_place_and_music(heard: Path) -> None:
+    """'You are now number' … 'two' … and music afterwards."""
+    place = find_prompt(heard, PROMPTS / "zh" / "queue-thereare.wav")
+    assert place is not None
+    assert find_prompt(heard, PROMPTS / "zh" / "queue-callswaiting.wav") is not None
+    assert loud_seconds(heard, place + 8) > 1
+
+
+@pytest.mark.row("REC-01", part="calls")
+@pytest.mark.row("ACD-17")
+def test_a_call_becomes_a_page_with_its_recording_elder_and_order(
+    page: Page, town: Town, outside: Outside
+) -> None:
+    outside(town.house.enter_elder, "测试老人乙", "+8637412340000")
+    town.carrier.phone("1001").answers(0.2, 740)
+    page.goto("/")
+    since = len(town.observer.events)
+    elder = town.carrier.call("96100", "037412340000", tone=480).wait_talking()
+    call_id = call_of(town, since)
+    live = page.locator("#calls tr", has_text="测试老人乙")
+    expect(live).to_be_visible()
+    town.observer.wait_for("AgentConnect", 45, since)
+    expect(live.locator("[data-f=state]")).to_have_text("通话中")
+    live.get_by_role("link").click()
+    page.get_by_label("服务内容").fill("换灯泡")
+    page.get_by_role("button", name="建立工单").click()
+    expect(page.locator("#linked-orders")).to_contain_text("换灯泡")
+    listen(elder, 2)
+    elder.hang_up()
+    audio = page.locator("#recording audio")
+    expect(audio).to_be_attached(timeout=30_000)
+    seconds = page.wait_for_function(
+        "() => { const a = document.querySelector('#recording audio');"
+        " return a && a.duration > 1 ? a.duration : 0 }"
+    )
+    assert seconds.json_value() > 5
+    page.goto(f"/calls/{call_id}")
+    expect(page.locator("#linked-orders li, #linked-orders tr")).to_have_count(1)
+    page.locator("#linked-orders").get_by_role("link").first.click()
+    expect(page.get_by_text("测试老人乙").first).to_be_visible()
+    expect(page.get_by_text("换灯泡").first).to_be_visible()
+    # The next call of the same elder: the open order is offered, chosen, and lists both calls.
+    order_page = page.url
+    since = len(town.observer.events)
+    elder = town.carrier.call("96100", "037412340000").wait_talking()
+    again = call_of(town, since)
+    page.goto(f"/calls/{again}")
+    page.locator("#open-orders").get_by_role("button").click()
+    expect(page.locator("#linked-orders")).to_contain_text("换灯泡")
+    elder.hang_up()
+    page.goto(order_page)
+    for one in (call_id, again):
+        expect(page.locator(f"a[href='/calls/{one}']").first).to_be_visible()
+    town.assert_silent()

@@ -1,0 +1,137 @@
+"""Calls and their truth outlive Careline's processes: kills, restarts, Ctrl-C in a talk."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sql.queries import calls
+from tests.audio import tone_seconds
+from tests.house import (
+    House,
+    Town,
+    call_of,
+    ended_call,
+    kept_recording,
+    listen,
+    running,
+    start,
+    town_of,
+    write_config,
+)
+from tests.observer import Observer, wait_until
+from tests.telephone import Block, Leg, claim_addresses
+
+# Neither tone is in the hold music.
+ELDER = 480
+SEAT = 740
+CONGESTION = "34"
+
+
+@pytest.fixture
+def block() -> Iterator[Block]:
+    with claim_addresses(200) as claimed:
+        yield claimed
+
+
+@pytest.fixture
+def town(open_place: Path, block: Block) -> Iterator[Town]:
+    config = write_config(open_place / "careline.toml", block)
+    with (
+        running(open_place / "home", config) as house,
+        town_of(house, block, open_place / "carrier") as made,
+    ):
+        made.carrier.phone("1002").rings()
+        yield made
+        made.carrier.hang_up_all()
+        made.carrier.observer.assert_idle()
+
+
+def talking(town: Town) -> tuple[str, Leg, Leg]:
+    """A call in which elder and seat talk."""
+    town.carrier.phone("1001").answers(0.2, SEAT)
+    since = len(town.observer.events)
+    elder = town.carrier.call("96100", caller="13800000005", tone=ELDER).wait_talking()
+    call_id = call_of(town, since)
+    town.observer.wait_for("AgentConnect", 45, since)
+    seat = town.carrier.phone("1001").wait_ringing()
+    return call_id, elder, seat.wait_talking()
+
+
+@pytest.mark.parametrize("name", ["controller", "worker", "desk"])
+def test_a_talk_goes_on_while_a_process_is_killed(town: Town, name: str) -> None:
+    call_id, elder, seat = talking(town)
+    os.kill(town.house.child(name), signal.SIGKILL)
+    listen(elder, 2)
+    elder.hang_up()
+    row = kept_recording(town.house, call_id)
+    assert (row.result, row.state) == ("answered", "ended")
+    assert not row.ended_uncertain
+    assert tone_seconds(seat.heard(), ELDER) > 1.5
+    assert len(town.house.wait_for(lambda s: calls.orders_of(s, call_id), "its order")) == 1
+
+
+def test_a_call_that_ended_unseen_is_marked_uncertain(town: Town) -> None:
+    call_id, elder, _ = talking(town)
+    controller = town.house.child("controller")
+    os.kill(controller, signal.SIGSTOP)
+    os.kill(controller, signal.SIGKILL)
+    elder.hang_up()
+    row = ended_call(town.house, call_id, 20)
+    assert (row.result, row.ended_uncertain) == ("answered", True)
+    assert len(town.house.wait_for(lambda s: calls.orders_of(s, call_id), "its order")) == 1
+
+
+def test_the_first_ctrl_c_drains_and_the_last_talk_ends_it(town: Town) -> None:
+    call_id, elder, _ = talking(town)
+    town.house.interrupt()
+    wait_until(lambda: any("draining" in s for s in town.house.said), 10, "draining is said")
+    refused = town.carrier.call("96100", caller="13800000006")
+    assert refused.wait_ended()["Cause"] == CONGESTION
+    listen(elder, 1)
+    assert not elder.has_ended
+    elder.hang_up()
+    assert town.house.wait_ended(20) == 0
+    assert ended_call(town.house, call_id).result == "answered"
+
+
+def test_the_second_ctrl_c_ends_everything(town: Town) -> None:
+    call_id, elder, _ = talking(town)
+    town.house.interrupt()
+    wait_until(lambda: any("draining" in s for s in town.house.said), 10, "draining is said")
+    town.house.interrupt()
+    assert town.house.wait_ended(20) == 0
+    elder.wait_ended()
+    row = ended_call(town.house, call_id)
+    assert (row.result, row.ended_uncertain) == ("answered", False)
+
+
+def test_the_next_start_takes_over_the_calls_of_a_killed_one(town: Town) -> None:
+    call_id, elder, _ = talking(town)
+    pid = asterisk_pid(town.house)
+    town.house.process.kill()
+    town.house.wait_ended()
+    again = start(town.house.home.root, town.house.config)
+    try:
+        assert again.ready.get("ready") is True, again.said
+        assert asterisk_pid(again) == pid
+        listen(elder, 1)
+        assert not elder.has_ended
+        observer = Observer(again.settings.addresses.internal, "careline",
+                            again.home.secret("ami"))  # fmt: skip
+        elder.hang_up()
+        assert kept_recording(again, call_id).result == "answered"
+        observer.assert_idle()
+        observer.close()
+    finally:
+        again.interrupt()
+        again.wait_ended()
+        again.close()
+
+
+def asterisk_pid(house: House) -> int:
+    return int((house.home.asterisk / "run" / "started.pid").read_text())
