@@ -130,6 +130,19 @@ class Addresses(Part):
     desk_proxy: Plain = ""
 
     @model_validator(mode="after")
+    def _telephone_has_an_ip_address(self) -> Addresses:
+        # A name would be looked up once, and a changed answer would silence every phone.
+        for key, host in (("host", self.host), ("sip", split(self.sip_address)[0])):
+            try:
+                ipaddress.ip_address(host)
+            except ValueError:
+                raise ValueError(
+                    f"{key} has {host!r}; right would be an IP address of this machine, as in "
+                    "'127.0.0.1' or '0.0.0.0'"
+                ) from None
+        return self
+
+    @model_validator(mode="after")
     def _desk_is_not_bare(self) -> Addresses:
         host, _ = split(self.desk_address)
         if is_loopback(host) or self.desk_proxy or (self.desk_certificate and self.desk_key):
@@ -257,10 +270,20 @@ class Settings(Part):
         sites = _unique("sites", "code", [s.code for s in self.sites])
         queues = _unique("queues", "name", [q.name for q in self.queues])
         _unique("trunks", "name", [t.name for t in self.trunks])
+        # A carrier is known by its address: two trunks with one address could not be told apart.
+        _unique("trunks", "host", [t.host.rpartition(":")[0] for t in self.trunks])
         _unique("seats", "extension", [s.extension for s in self.seats])
         if missing := {"hotline", "emergency"} - queues:
             raise ValueError(f"queues has no {sorted(missing)}; right would be one of each")
+        plan = self.numbers
+        taken = {"110", "119", "120", plan.hotline, plan.emergency, plan.landline_report,
+                 plan.complaints}  # fmt: skip
         for seat in self.seats:
+            if seat.extension in taken:
+                raise ValueError(
+                    f"seat {seat.extension} has a number that means something else already; right "
+                    "would be an extension of its own, as in '1001'"
+                )
             if seat.site not in sites:
                 raise ValueError(
                     f"seat {seat.extension} has site = {seat.site!r}; right would be one of "

@@ -57,6 +57,17 @@ def filters(ours: Formats) -> dict[str, Callable[..., str]]:
     }
 
 
+def other_language(request: web.Request) -> str:
+    """The address of this page in the other language.
+
+    A page that answers a POST has none of its own to be read again in.
+    """
+    if request.method != "GET":
+        return ""
+    other = language.ENGLISH if language.current() == language.CHINESE else language.CHINESE
+    return str(request.rel_url.update_query(lang=other))
+
+
 def page(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
     """The rendered template. Never cached; the frame around it knows who is signed in."""
     visitor = request.get(VISITOR)
@@ -67,8 +78,7 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "language": language.current(),
         "html_language": language.LANGUAGES[language.current()],
         "path": request.path,
-        # A page that answers a POST has no address of its own to be read again in.
-        "can_switch_language": request.method == "GET",
+        "other_language": other_language(request),
         "now": datetime.now(UTC),
     }
     return aiohttp_jinja2.render_template(template, request, frame | context, status=status)

@@ -33,7 +33,7 @@ def call_result(result: str) -> Pill:
     """How a call came out. A missed caller is what somebody has to look after."""
     return {
         "answered": Pill(_("Answered"), "talk"),
-        "abandoned": Pill(_("Hung up before an answer"), "wait"),
+        "abandoned": Pill(_("Abandoned"), "wait"),
         "busy": Pill(_("Busy"), "wait"),
         "no_answer": Pill(_("No answer"), "wait"),
         "failed": Pill(_("Failed"), "wait"),

@@ -19,6 +19,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -56,23 +57,23 @@ class Heard:
 
 def recipe(phrase: Phrase, voice: str) -> str:
     """One hash over everything that shapes the sound of a phrase."""
-    parts = [phrase.zh, phrase.said, phrase.pace, phrase.whole, phrase.carrier, voice, WAY]
+    parts = [phrase.zh, phrase.said, phrase.pace, phrase.whole, phrase.carriers, voice, WAY]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def render(phrase: Phrase, voice: Voice) -> Rendered:
     """Speaks one phrase, writes its files, and measures what a caller on 8 kHz gets."""
     lead = sound.LEAD_WHOLE if phrase.whole else sound.LEAD_PIECE
-    speech = number(phrase, voice) if phrase.carrier else voice.speak(phrase.said, phrase.pace)
+    speech = number(phrase, voice) if phrase.carriers else voice.speak(phrase.said, phrase.pace)
     wav, raw = phrase.files()
     sound.write_prompt(wav, raw, sound.prompt(speech, voice.rate, phrase.said, lead))
     return measured(phrase, voice.name)
 
 
 def number(phrase: Phrase, voice: Voice) -> Samples:
-    """One number, cut out of the sentence that carries it; a nudge of pace moves an unclear cut."""
-    for nudge in (0.0, 0.03, -0.03, 0.06, -0.06):
-        sentence = voice.speak(phrase.carrier.format(phrase.said), phrase.pace + nudge)
+    """One number, cut out of a sentence that carries it; a nudge of pace moves an unclear cut."""
+    for carrier, nudge in product(phrase.carriers, (0.0, 0.03, -0.03)):
+        sentence = voice.speak(carrier.format(phrase.said), phrase.pace + nudge)
         if parts := sound.three_parts(sentence, voice.rate):
             return parts[1]
     raise SystemExit(f"{phrase.id} cannot be cut out of its sentence: try another carrier.")
@@ -119,6 +120,8 @@ def render_changed(voices: Path, again: Iterable[str]) -> None:
         if voice is not None:
             done[phrase.id] = render(phrase, voice)
             entry = done[phrase.id]
+            # Kept at once, so that a failure later on does not cost what is done.
+            catalogue.write_manifest(done)
             print(f"{phrase.id:24} {entry.seconds:5.2f} s  {entry.lufs:6.1f} LUFS  {phrase.zh}")
     catalogue.write_manifest({phrase: done[phrase] for phrase in book})
     remove_strays(book.values())

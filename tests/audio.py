@@ -54,7 +54,7 @@ def tone_times(wav: Path, frequency: float, share: float = 0.3) -> list[float]:
 
 def tone_begins(wav: Path, frequency: float) -> float:
     """When the tone begins to sound for good; a voice may hit its pitch for a moment before."""
-    found = tone_times(wav, frequency)
+    found = tone_times(wav, frequency, share=0.15)
     for start in found:
         if len([moment for moment in found if 0 <= moment - start < 1.0]) >= 8:
             return start

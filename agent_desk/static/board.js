@@ -167,6 +167,7 @@ const show = {
 
 function link(state) {
   const isLive = state === "live";
+  main.classList.add("ready");
   const pillOf = byId("link");
   pillOf.textContent = words.other[state];
   pillOf.className = isLive ? "pill talk" : "pill wait";

@@ -39,8 +39,8 @@ class Phrase:
     """How fast the voice speaks; 1 is its natural speed, smaller is slower."""
     said: str
     """What the voice is given to read: the text, or a spelling that it reads better."""
-    carrier: str = ""
-    """The sentence inside which a number is spoken, to be cut out of it; {} is its place."""
+    carriers: tuple[str, ...] = ()
+    """The sentences inside which a number may be spoken, to be cut out of it; {} is its place."""
 
     @property
     def length(self) -> int:
@@ -79,7 +79,7 @@ def phrases(path: Path = PHRASES) -> dict[str, Phrase]:
             whole=kind == "sentences",
             pace=float(entry.get("pace", voice["carrier_pace" if kind == "numbers" else "pace"])),
             said=entry.get("said", entry["zh"]),
-            carrier=voice["carrier"] if kind == "numbers" else "",
+            carriers=tuple(voice["carriers"]) if kind == "numbers" else (),
         )
         for kind in ("sentences", "pieces", "numbers")
         for name, entry in book[kind].items()

@@ -93,7 +93,7 @@ def _is_recorded_in_step(centre: Centre, call: str) -> None:
     assert tone_seconds(others, SEAT) > ENOUGH_S
     assert tone_seconds(others, ELDER) < CHANCE_S
     begins = tone_begins(others, SEAT)
-    assert tone_begins(mix, SEAT) == pytest.approx(begins, abs=0.11)
+    assert tone_begins(mix, SEAT) == pytest.approx(begins, abs=0.21)
     assert find_prompt(others, centre.prompt("notice")) is not None, "recorded from entry"
 
 
@@ -112,7 +112,6 @@ def _has_quality_figures(legs: dict[str, Message], *parties: str) -> None:
         assert float(leg["TxMes"]) > 50
 
 
-@pytest.mark.row("ACD-05", part="queue")
 def test_three_callers_one_seat_are_answered_in_order(
     telephones: Carrier, centre_asterisk: Centre
 ) -> None:

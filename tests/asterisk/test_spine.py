@@ -36,6 +36,7 @@ from tests.telephone import Block, claim_addresses
 ELDER = 480
 SEAT = 740
 ENOUGH_S = 1.5
+ALONE = 0.9
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,8 @@ def test_a_call_reaches_a_seat_is_recorded_and_becomes_an_order(town: Town, tmp_
     assert (row.caller_no, row.callee_no) == ("+8637412345678", "96100")
     assert (row.state, row.result, row.entry) == ("ended", "answered", "hotline")
     assert row.seat in ("1001", "1002")
+    assert row.answered_at is not None
+    assert row.ended_at is not None
     assert row.entered_at < row.answered_at < row.ended_at
     assert {leg.party for leg in row.legs} == {"caller", "seat"}
     house.wait_for(lambda s: all_legs_ended(s, call_id), "the end of every leg")
@@ -128,8 +131,9 @@ def _recording_is_whole(house: House, row: CallRecord, folder: Path) -> None:
     left, right = side(opus, 0, folder), side(opus, 1, folder)
     assert tone_seconds(left, ELDER) > ENOUGH_S
     assert tone_seconds(right, SEAT) > ENOUGH_S
-    assert tone_seconds(left, SEAT) < 0.3
-    assert tone_seconds(right, ELDER) < 0.3
+    # Speech and music touch every tone for a moment; only a tone alone fills its share.
+    assert tone_seconds(left, SEAT, ALONE) < 0.3
+    assert tone_seconds(right, ELDER, ALONE) < 0.3
     begin = find_prompt(right, PROMPTS / "zh" / "notice.wav")
     assert begin is not None
     assert begin < 1.0

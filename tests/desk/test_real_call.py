@@ -79,8 +79,8 @@ def test_three_calls_one_seat_in_the_order_of_their_coming(page: Page, town: Tow
     calls_now = page.locator("#calls tr")
     expect(calls_now).to_have_count(3)
     expect(page.locator("[data-queue=hotline] [data-f=waiting]")).to_have_text("3")
-    wait_until(lambda: states(page) == ["振铃 · 第 1 位", "等待第 2 位", "等待第 3 位"], 10, "the queue on "
-               "the board", lambda: states(page))  # fmt: skip
+    queue = ["振铃 · 第 1 位", "等待第 2 位", "等待第 3 位"]
+    wait_until(lambda: states(page) == queue, 10, "the queue on the board", lambda: states(page))
     # The second and the third hear their place and then the music.
     listen(callers[1], 12)
     answered = []

@@ -88,6 +88,7 @@ class Asterisk:
             while action := await peer.hear():
                 self.everything.append(action)
                 await self._answer(peer, action)
+        writer.close()
 
     async def _answer(self, peer: Peer, action: Action) -> None:
         match action["Action"]:

@@ -5,11 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from agent_desk.access import local_path
+from agent_desk.access import local_path, only_known_hosts
 from agent_desk.pages.calls import kept_file
 from agent_desk.passwords import Passwords, Patience, hash_password
 from agent_desk.rights import EVERY, Right, Visitor, may
+from agent_desk.sessions import Sessions
+from settings import Addresses, Settings
+from sql.engine import Database
 
 
 class Watch:
@@ -118,3 +123,51 @@ def test_only_files_below_the_folder_are_recordings(tmp_path: Path) -> None:
         "a\0b",
     ):
         assert kept_file(folder, bad) is None, bad
+
+
+@pytest.mark.parametrize(
+    ("addresses", "host", "is_answered"),
+    [
+        ({}, "127.0.0.1:8080", True),
+        ({}, "localhost:8080", True),
+        ({}, "[::1]:8080", True),
+        ({}, "evil.example", False),
+        ({"desk_proxy": "desk.example.org"}, "desk.example.org", True),
+        ({"desk_proxy": "desk.example.org"}, "evil.example", False),
+        # A proxy that is known by its address knows the names by itself.
+        ({"desk_proxy": "192.0.2.7"}, "desk.example.org", True),
+        # With our own certificate a foreign name fails before it gets here.
+        ({"desk_certificate": "c.pem", "desk_key": "k.pem"}, "desk.example.org", True),
+    ],
+)
+async def test_known_hosts(addresses: dict[str, str], host: str, is_answered: bool) -> None:
+    settings = Settings(addresses=Addresses(**addresses))
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response()
+
+    asked = only_known_hosts(settings)(
+        make_mocked_request("GET", "/", headers={"Host": host}), handler
+    )
+    if is_answered:
+        assert (await asked).status == 200
+    else:
+        with pytest.raises(web.HTTPMisdirectedRequest):
+            await asked
+
+
+def test_the_cookie_is_secure_behind_tls_and_belongs_to_one_port() -> None:
+    database = Database("sqlite+aiosqlite:///:memory:")
+    bare = Sessions(database, Settings())
+    proxied = Sessions(
+        database, Settings(addresses=Addresses(desk="127.0.0.1:8443", desk_proxy="desk.example"))
+    )
+    assert not bare.secure
+    assert proxied.secure
+    assert bare.cookie != proxied.cookie
+    answer = web.Response()
+    proxied.give(answer, "value")
+    cookie = answer.cookies[proxied.cookie]
+    assert cookie["secure"]
+    assert cookie["httponly"]
+    assert cookie["samesite"] == "Lax"

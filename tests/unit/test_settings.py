@@ -59,6 +59,16 @@ WRONG = {
     "seat's queue": (SEATS + 'queues = ["vip"]', ["1001", "vip", "emergency", "hotline"]),
     "seat's site": (SEATS + 'site = "moon"', ["1001", "moon", "main"]),
     "seat's extension": ('[[seats]]\nextension = "12ab"', ["seats[0].extension", "'12ab'"]),
+    "seat named like a number of ours": (
+        '[numbers]\nhotline = "9610"\n[[seats]]\nextension = "9610"',
+        ["9610", "means something else", "1001"],
+    ),
+    "seat named 120": ('[[seats]]\nextension = "120"', ["120", "means something else"]),
+    "host by name": ('[addresses]\nhost = "localhost"', ["host", "'localhost'", "IP address"]),
+    "two trunks at one carrier": (
+        TRUNK + TRUNK.replace('"one"', '"two"').replace("5060", "5080"),
+        ["trunks", "192.0.2.1", "twice"],
+    ),
     "no emergency queue": ('[[queues]]\nname = "hotline"', ["queues", "emergency"]),
     "long ring": ('[[queues]]\nname = "x"\nring_s = 999', ["queues[0].ring_s", "999", "120"]),
     "text for a number": (

@@ -1,0 +1,153 @@
+"""Every database test runs twice: on SQLite, and on a real PostgreSQL that is started here."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from sql.engine import Database
+from sql.migrate import seed, upgrade
+from sql.store import SqlStore
+from tests.database.centre import Centre
+
+KINDS: Final = ("sqlite", "postgresql")
+OWNER: Final = "careline"
+TEMPLATE: Final = "careline_ready"
+HOW: Final = "apt-get install --no-install-recommends postgresql"
+_numbers: Final = count(1)
+
+
+def programs() -> Path:
+    """The folder with initdb and pg_ctl, the newest version's; without them the test fails."""
+    found = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4])
+    )
+    if on_path := shutil.which("initdb"):
+        found.insert(0, Path(on_path))
+    if not found:
+        pytest.fail(f"PostgreSQL's own programs are not installed; get them with: {HOW}")
+    return found[-1].parent
+
+
+def server_user() -> str | None:
+    """PostgreSQL refuses to run as root: the user that its package made, or ourselves."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam("postgres").pw_name
+    except KeyError:
+        pytest.fail(f"there is no user postgres to run the server as; get it with: {HOW}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A running server, reached through a socket in its own folder and by no network."""
+
+    folder: Path
+
+    def url(self, name: str, user: str = OWNER) -> str:
+        return f"postgresql+psycopg://{user}@/{name}?host={self.folder}"
+
+    def run(self, *statements: str, database: str = "postgres") -> None:
+        words = f"host={self.folder} user={OWNER} dbname={database}"
+        with psycopg.connect(words, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    def new(self, template: str = "template0") -> str:
+        """The address of a database of its own."""
+        name = f"d{next(_numbers)}"
+        self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return self.url(name)
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    user, bin_ = server_user(), programs()
+    # Pytest's own folders are closed to other users.
+    folder = Path(tempfile.mkdtemp(prefix="careline-pg-"))
+    if user:
+        shutil.chown(folder, user)
+
+    def run(program: str, *words: str) -> None:
+        ended = subprocess.run(
+            [str(bin_ / program), *words],
+            cwd="/", user=user, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        log = folder / "log"
+        told = log.read_text("utf-8", "replace") if log.exists() else ""
+        assert ended.returncode == 0, f"{program}: {ended.stdout}{ended.stderr}{told}"
+
+    data = str(folder / "data")
+    options = f"-c listen_addresses='' -k {folder} -c fsync=off -c timezone=Asia/Shanghai"
+    try:
+        run("initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
+        run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-o", options, "-w", "start")
+        try:
+            yield Cluster(folder)
+        finally:
+            run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        cluster.run(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+        upgrade(cluster.url(TEMPLATE))
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def ready_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ready") / "careline.db"
+    upgrade(f"sqlite+aiosqlite:///{file}")
+    return file
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database in which there is nothing yet."""
+    if kind == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path / 'careline.db'}"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.new()
+
+
+@pytest.fixture
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database at the present revision."""
+    if kind == "sqlite":
+        file = tmp_path / "careline.db"
+        shutil.copyfile(request.getfixturevalue("ready_file"), file)
+        return f"sqlite+aiosqlite:///{file}"
+    cluster: Cluster = request.getfixturevalue("cluster")
+    return cluster.new(TEMPLATE)
+
+
+@pytest.fixture
+async def centre(url: str) -> AsyncIterator[Centre]:
+    """A controller's runner on its store, in a database with one site and two seats."""
+    database = Database(url)
+    await seed(database, {"main": "本部"}, {"1001": ("张敏", "main"), "1002": ("", "main")})
+    yield Centre(database, SqlStore(database, ZoneInfo("Asia/Shanghai"), "main"))
+    await database.close()
