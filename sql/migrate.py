@@ -53,8 +53,10 @@ def upgrade(url: str) -> None:
         command.upgrade(config, "head")
     except DBAPIError as cause:
         shown = make_url(url).render_as_string(hide_password=True)
+        # PostgreSQL goes on for lines about where in the statement it was.
+        said = str(cause.orig).strip().partition("\n")[0]
         raise BadDatabase(
-            f"{shown}: {str(cause.orig).strip()}; is the server running, is the address right, "
+            f"{shown}: {said}; is the server running, is the address right, "
             "may this user make tables there, is there room on the disk?"
         ) from None
     finally:

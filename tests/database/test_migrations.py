@@ -9,7 +9,6 @@ import pytest
 from alembic import command, op
 from sqlalchemy import create_engine, inspect, text
 
-from sql.engine import Database
 from sql.migrate import (
     BadDatabase,
     alembic_config,
@@ -57,7 +56,7 @@ def test_down_to_nothing_and_up_again(empty_url: str) -> None:
 
 def test_a_database_of_a_newer_version_is_refused_in_words(url: str) -> None:
     run(url, "UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(BadDatabase, match="revision 9999.*newer Careline"):
+    with pytest.raises(BadDatabase, match=r"revision 9999.*newer Careline"):
         upgrade(url)
 
 
@@ -114,7 +113,7 @@ def test_a_user_who_may_not_make_tables_is_told(cluster: Cluster) -> None:
     url = cluster.new()
     name = url.rpartition("?")[0].rpartition("/")[2]
     cluster.run("DROP ROLE IF EXISTS visitor", "CREATE ROLE visitor LOGIN")
-    with pytest.raises(BadDatabase, match="permission denied.*may this user make tables there"):
+    with pytest.raises(BadDatabase, match=r"permission denied.*may this user make tables there"):
         upgrade(cluster.url(name, user="visitor"))
 
 
@@ -129,10 +128,19 @@ async def test_seeding_renames_and_never_deletes(centre: Centre) -> None:
     ]
 
 
-async def test_there_is_one_first_admin(url: str) -> None:
-    database = Database(url)
-    try:
-        assert await first_admin(database, "hash")
-        assert not await first_admin(database, "another")
-    finally:
-        await database.close()
+async def test_there_is_one_first_admin(centre: Centre) -> None:
+    announced: list[str] = []
+    await first_admin(centre.database, "hash", lambda: announced.append("first"))
+    await first_admin(centre.database, "another", lambda: announced.append("second"))
+    assert announced == ["first"]
+    users = await centre.rows("SELECT name, password, role FROM user_account")
+    assert users == [{"name": "admin", "password": "hash", "role": "admin"}]
+
+
+async def test_a_password_that_could_not_be_shown_does_not_count(centre: Centre) -> None:
+    def nobody_sees_it() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        await first_admin(centre.database, "hash", nobody_sees_it)
+    assert await centre.rows("SELECT * FROM user_account") == []

@@ -157,7 +157,7 @@ async def test_known_hosts(addresses: dict[str, str], host: str, is_answered: bo
 
 
 def test_the_cookie_is_secure_behind_tls_and_belongs_to_one_port() -> None:
-    database = Database("sqlite+aiosqlite:///:memory:")
+    database = Database("sqlite+aiosqlite:///never-opened.db")
     bare = Sessions(database, Settings())
     proxied = Sessions(
         database, Settings(addresses=Addresses(desk="127.0.0.1:8443", desk_proxy="desk.example"))
