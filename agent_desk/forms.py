@@ -59,6 +59,7 @@ class NewOrder(Form):
     """`order_id` is made with the form, so that sending it twice makes one order."""
 
     order_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    elder_id: Annotated[int | None, BeforeValidator(_nothing_is_none)] = None
     content: Needed
     requirement: Text = ""
 

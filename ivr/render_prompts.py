@@ -32,7 +32,6 @@ from ivr.voice import VOICES_PACKAGE, Samples, Voice, VoiceMissing
 
 WAY: Final = 1
 """Raise this when voice.py or sound.py change what comes out: then everything is rendered again."""
-MUSIC_WAY: Final = "music 1"
 
 POSITIONS: Final = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 23, 35, 48, 50)
 """The places in the queue whose announcement is listened to as Asterisk puts it together."""
@@ -64,18 +63,18 @@ def recipe(phrase: Phrase, voice: str) -> str:
 def render(phrase: Phrase, voice: Voice) -> Rendered:
     """Speaks one phrase, writes its files, and measures what a caller on 8 kHz gets."""
     lead = sound.LEAD_WHOLE if phrase.whole else sound.LEAD_PIECE
-    speech = number(phrase, voice) if phrase.carriers else voice.speak(phrase.said, phrase.pace)
+    speech = cut_out(phrase, voice) if phrase.carriers else voice.speak(phrase.said, phrase.pace)
     wav, raw = phrase.files()
     sound.write_prompt(wav, raw, sound.prompt(speech, voice.rate, phrase.said, lead))
     return measured(phrase, voice.name)
 
 
-def number(phrase: Phrase, voice: Voice) -> Samples:
-    """One number, cut out of a sentence that carries it; a nudge of pace moves an unclear cut."""
+def cut_out(phrase: Phrase, voice: Voice) -> Samples:
+    """One piece, cut out of a sentence that carries it; a nudge of pace moves an unclear cut."""
     for carrier, nudge in product(phrase.carriers, (0.0, 0.03, -0.03)):
         sentence = voice.speak(carrier.format(phrase.said), phrase.pace + nudge)
         if parts := sound.three_parts(sentence, voice.rate):
-            return parts[1]
+            return parts[2] if carrier.endswith("{}") else parts[1]
     raise SystemExit(f"{phrase.id} cannot be cut out of its sentence: try another carrier.")
 
 
@@ -147,6 +146,7 @@ def assembled(pieces: Sequence[str], book: dict[str, Phrase]) -> Samples:
 def listen() -> list[Heard]:
     """Every sentence, and the queue announcement for several places, through the listener."""
     book, listener = catalogue.phrases(), hearing.Listener()
+    prompts: dict[str, tuple[str, ...]]
     prompts = {phrase.id: (phrase.id,) for phrase in book.values() if phrase.whole}
     prompts |= {f"position {number}": catalogue.queue_position(number) for number in POSITIONS}
     return [judged(listener, name, pieces, book) for name, pieces in prompts.items()]

@@ -20,7 +20,7 @@ from sql.engine import Database
 from sql.models import Alarm, Case, Elder, ElderPhone, Journal, Number, Outbox, Timer, WorkOrder
 from sql.projections import project
 from workflows import order
-from workflows.commands import ChooseOrder
+from workflows.commands import ChooseOrder, OpenOrder
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound, Outdated
 from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
@@ -43,7 +43,8 @@ class SqlStore:
                 yield SqlTransaction(session, self._zone, self._site)
         except (DataError, IntegrityError) as cause:
             # A text with a NUL or beyond its length, a call or elder that does not exist.
-            raise NotAllowed(f"the database cannot keep what this says: {cause.orig}") from cause
+            said = str(cause.orig).partition("\n")[0]
+            raise NotAllowed(f"the database cannot keep what this says: {said}") from cause
 
     async def untold(self) -> Sequence[Posted]:
         return await self.owed(Tell)
@@ -117,6 +118,10 @@ class SqlTransaction:
                 return replace(event, elders=await self._elders_of(event.callee))
             case RequestAccepted() if not case.order_no:
                 return replace(event, order_no=await self._next_order_no(event.at))
+            case OpenOrder(elder_id=int(elder_id)):
+                if await self._session.get(Elder, elder_id) is None:
+                    raise NotFound(f"there is no elder {elder_id}")
+                return event
             case ChooseOrder():
                 chosen = await self._session.get(WorkOrder, event.order_id)
                 over = (order.State.CLOSED.value, order.State.CANCELLED.value)

@@ -24,8 +24,7 @@ class RowResults:
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             marks = [
-                (mark.args[0], mark.kwargs.get("part") or "")
-                for mark in item.iter_markers("row")
+                (mark.args[0], mark.kwargs.get("part") or "") for mark in item.iter_markers("row")
             ]
             if marks:
                 self.marks[item.nodeid] = marks

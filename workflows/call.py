@@ -398,12 +398,16 @@ def request_of(call: Call, event: Event, order_id: str) -> RequestAccepted:
         at=event.at,
         channel=Channel.HOTLINE,
         call_id=call.id,
-        # With two elders on one number a person must say which one it is.
-        elder_id=call.elders[0].id if len(call.elders) == 1 else None,
+        elder_id=(wish.elder_id if wish else None) or the_elder(call),
         content=wish.content if wish else "",
         requirement=wish.requirement if wish else "",
         accepted_by=wish.by if wish else call.seat,
     )
+
+
+def the_elder(call: Call) -> int | None:
+    """The elder whose number it is; with two on one number a person must say which one."""
+    return call.elders[0].id if len(call.elders) == 1 else None
 
 
 def open_order(call: Call, event: Event) -> CallOutcome:

@@ -16,11 +16,15 @@ class Command(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder(Command):
-    """Make a new work order out of this call."""
+    """Make a new work order out of this call.
+
+    `elder_id` says whose it is; a call whose number belongs to one elder knows that by itself.
+    """
 
     content: str
     requirement: str
     order_id: str
+    elder_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

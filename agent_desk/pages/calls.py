@@ -95,7 +95,7 @@ async def _page(
     async with request.app[DESK].database.reading() as session:
         view = await look_up(session, request.match_info["call_id"])
     # The id is made with the form: pressing twice, or going back and sending again, makes one.
-    fresh = {"order_id": uuid.uuid4().hex, "content": "", "requirement": ""}
+    fresh = {"order_id": uuid.uuid4().hex, "elder_id": "", "content": "", "requirement": ""}
     return page(
         request, "calls/one.html", status,
         view=view, typed=fresh | dict(typed or {}), faults=faults or {}, refused=refused,
@@ -107,6 +107,9 @@ async def open_order(request: web.Request) -> web.StreamResponse:
     filled = await forms.read(request, forms.NewOrder)
     if filled.form is None:
         return await _page(request, 422, filled.typed, filled.faults)
+    if filled.form.elder_id is None and await _must_say_who(request):
+        asked = {"elder_id": _("Ask who is calling, and choose.")}
+        return await _page(request, 422, filled.typed, asked)
     refused = await wish(
         request,
         OpenOrder(
@@ -116,11 +119,18 @@ async def open_order(request: web.Request) -> web.StreamResponse:
             content=filled.form.content,
             requirement=filled.form.requirement,
             order_id=filled.form.order_id,
+            elder_id=filled.form.elder_id,
         ),
     )
     if refused:
         return await _page(request, refused.status, filled.typed, refused=refused)
     raise web.HTTPSeeOther(f"/calls/{request.match_info['call_id']}#orders")
+
+
+async def _must_say_who(request: web.Request) -> bool:
+    """Whether several elders share the number of this call."""
+    async with request.app[DESK].database.reading() as session:
+        return len((await look_up(session, request.match_info["call_id"])).elders) > 1
 
 
 async def choose_order(request: web.Request) -> web.StreamResponse:

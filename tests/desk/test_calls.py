@@ -161,6 +161,15 @@ def test_two_elders_on_one_number(page: Page, centre: Centre) -> None:
     for name in ("陈国富", "李桂英"):
         expect(page.get_by_role("heading", name=name, level=2)).to_be_visible()
     expect(page.get_by_text("这几位老人共用一个号码，请先问清是谁来电。")).to_be_visible()
+    page.get_by_label("服务内容").fill("送餐")
+    page.get_by_role("button", name="建立工单").click()
+    expect(page.locator("#linked-orders")).not_to_contain_text("送餐")
+    page.get_by_role("radio", name="李桂英").check()
+    page.get_by_role("button", name="建立工单").click()
+    expect(page.locator("#linked-orders")).to_contain_text("送餐")
+    page.locator("#linked-orders li", has_text="送餐").get_by_role("link").click()
+    expect(page.get_by_text("李桂英").first).to_be_visible()
+    expect(page.get_by_text("陈国富")).to_have_count(0)
 
 
 def test_a_call_of_an_elder_with_an_open_order(page: Page, centre: Centre) -> None:

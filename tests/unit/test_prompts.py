@@ -123,7 +123,7 @@ def test_a_prompt_is_clean_telephone_sound(phrase: Phrase) -> None:
     assert len(wide) / 16000 == pytest.approx(len(sound) / 8000, abs=0.001)
     before, after = silence(sound, rate)
     assert 0 < before < 0.3
-    assert 0 < after < 0.4
+    assert 0 < after < 0.6
     assert abs(sound[0]) < 0.001
     assert abs(sound[-1]) < 0.001
 
@@ -136,7 +136,7 @@ def test_all_sentences_are_equally_loud() -> None:
 def test_numbers_are_as_loud_as_the_sentences_around_them() -> None:
     sentence = speech_level(*samples(PHRASES["queue-thereare"].files()[0]))
     for phrase in PHRASES.values():
-        if phrase.carriers:
+        if phrase.id.startswith("digits/"):
             assert abs(speech_level(*samples(phrase.files()[0])) - sentence) < 4.0, phrase.id
 
 
