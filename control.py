@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,7 +65,12 @@ class Feed:
             else:
                 reader.put_nowait(message)
 
-    async def read(self) -> AsyncIterator[Message]:
+    def end(self) -> None:
+        """Send every reader away; whoever comes later is served all the same."""
+        for reader in tuple(self._readers):
+            reader.put_nowait(None)
+
+    async def read(self) -> AsyncGenerator[Message, None]:
         """The snapshot, then everything after it without a gap."""
         reader: asyncio.Queue[Message | None] = asyncio.Queue()
         self._readers.add(reader)
@@ -118,7 +124,12 @@ def control_app(secret: str, feed: Feed, tell: Tell) -> web.Application:
             sending.cancel()
         return socket
 
+    async def end_feed(_: web.Application) -> None:
+        # The server's stop would otherwise wait a minute for readers who have no reason to go.
+        feed.end()
+
     app = web.Application(middlewares=[only_ours], client_max_size=MAX_BODY)
+    app.on_shutdown.append(end_feed)
     app.add_routes([web.post("/tell", take), web.get("/feed", show)])
     return app
 
@@ -130,6 +141,8 @@ def _read(body: object) -> tuple[Event, str | None]:
     because = body.get("because")
     if because is not None and not isinstance(because, str):
         raise codec.NotReadable("because: right would be the id of an effect, or null")
+    # JSON can spell half a character, and no database keeps it: this raises, then.
+    json.dumps(body, ensure_ascii=False).encode("utf-8")
     return codec.load_event(body.get("event")), because
 
 
@@ -150,11 +163,15 @@ async def serving(app: web.Application, socket: Path) -> AsyncIterator[None]:
     socket.unlink(missing_ok=True)
     await web.UnixSite(runner, str(socket)).start()
     socket.chmod(0o600)
+    ours = socket.stat().st_ino
     try:
         yield
     finally:
         await runner.cleanup()
-        socket.unlink(missing_ok=True)
+        # A successor may have begun already, and the socket may be its own.
+        with suppress(FileNotFoundError):
+            if socket.stat().st_ino == ours:
+                socket.unlink()
 
 
 class Controller:
@@ -197,7 +214,7 @@ class Controller:
             return case
         raise BY_NAME.get(said.get("kind", ""), NotAllowed)(said["error"])
 
-    async def feed(self) -> AsyncIterator[Message]:
+    async def feed(self) -> AsyncGenerator[Message, None]:
         """Everything that changes, for ever; {"kind": "down"} whenever the controller is away."""
         while True:
             try:

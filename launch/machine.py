@@ -20,8 +20,8 @@ TEST_PACKAGES: Final = {
     "unit": (),
     "database": ("postgresql",),
     "desk": ("chromium", "fonts-wqy-microhei"),
-    "asterisk": ("sip-tester",),
-    "faults": ("iproute2", "mount", "postgresql", "sip-tester", "util-linux"),
+    "asterisk": ("postgresql",),
+    "faults": ("iproute2", "mount", "util-linux"),
 }
 PARTS: Final = tuple(TEST_PACKAGES)
 APT_LISTS: Final = Path("/var/lib/apt/lists")

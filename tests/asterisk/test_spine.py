@@ -150,6 +150,7 @@ def _order_is_linked(house: House, row: CallRecord, uid: str) -> None:
     assert order.status == "accepted"
 
 
+@pytest.mark.row("REC-04")
 @pytest.mark.parametrize("stage", ["notice", "menu", "waiting", "ringing", "talking"])
 def test_a_caller_who_hangs_up_leaves_one_whole_row(town: Town, stage: str) -> None:
     since = len(town.observer.events)

@@ -1,0 +1,174 @@
+"""The home: made, kept private, and refused in words when it cannot be used."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import home as home_module
+from home import LAYOUT, BadHome, Home, write_atomically
+
+ROOT: Final = Path(__file__).parents[2]
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "deep" / "home")
+    home.prepare()
+    return home
+
+
+def test_it_is_made_with_its_folders_and_can_be_made_again(home: Home) -> None:
+    home.prepare()
+    for folder in (home.secrets, home.recordings, home.asterisk, home.logs, home.run):
+        assert folder.is_dir()
+    assert (home.root / "version").read_text() == f"{LAYOUT}\n"
+
+
+def test_making_the_object_touches_nothing(tmp_path: Path) -> None:
+    Home(tmp_path / "home")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_of_a_newer_version_is_refused_and_left_as_it_is(home: Home) -> None:
+    (home.root / "version").write_text(f"{LAYOUT + 1}\n")
+    with pytest.raises(BadHome, match=rf"newer Careline \(layout {LAYOUT + 1}.*start that version"):
+        home.prepare()
+    assert (home.root / "version").read_text() == f"{LAYOUT + 1}\n"
+
+
+@pytest.mark.parametrize("torn", [b"", b"\n", b"\xff\xfe", b"one", b"1 1"])
+def test_a_torn_version_file_is_what_a_crash_leaves_and_is_made_anew(
+    home: Home, torn: bytes
+) -> None:
+    (home.root / "version").write_bytes(torn)
+    home.prepare()
+    assert (home.root / "version").read_text() == f"{LAYOUT}\n"
+
+
+def test_a_file_in_its_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("a letter")
+    with pytest.raises(BadHome, match=r"home.*: (Not a directory|File exists)"):
+        Home(tmp_path / "home").prepare()
+
+
+def test_a_full_disk_is_said_before_anything_is_lost(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.statvfs(home.root)
+    full = os.statvfs_result((real.f_bsize, 4096, 10**6, 100, 100, 9, 9, 9, 0, 255))
+    monkeypatch.setattr(home_module.os, "statvfs", lambda _: full)
+    with pytest.raises(BadHome, match=r"less than 50 MB free.*Free some space"):
+        home.prepare()
+
+
+def test_no_permission_is_said_with_the_place_and_the_way_out() -> None:
+    """As another user when this one is root, whom nothing forbids."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom home import BadHome, Home\n"
+        "try:\n    Home(Path(sys.argv[1])).prepare()\nexcept BadHome as bad:\n    print(bad)\n"
+    )
+    # Pytest's own folders are closed to other users.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o555)
+        ended = subprocess.run(
+            [sys.executable, "-B", "-c", program, f"{folder}/home"],
+            cwd=ROOT, user="nobody" if os.geteuid() == 0 else None,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        Path(folder).chmod(0o755)
+    assert f"{folder}/home: no permission to write there; name another place" in ended.stdout, (
+        ended.stderr
+    )
+
+
+# ── secrets ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_secrets_are_random_kept_and_nobody_elses(home: Home) -> None:
+    first = home.secret("ami")
+    assert len(first) >= 32
+    assert home.secret("ami") == first == Home(home.root).secret("ami")
+    assert home.secret("control") != first
+    assert mode(home.secrets) == 0o700
+    assert mode(home.secrets / "ami") == 0o600
+
+
+def test_an_open_folder_of_secrets_is_closed_again(home: Home) -> None:
+    home.secrets.chmod(0o755)
+    home.prepare()
+    assert mode(home.secrets) == 0o700
+
+
+def test_an_empty_secret_is_no_secret(home: Home) -> None:
+    (home.secrets / "ami").write_text("\n")
+    assert len(home.secret("ami")) >= 32
+
+
+def ask(root: str, begin: str) -> str:
+    """One of Careline's processes at its start."""
+    while not Path(begin).exists():
+        pass
+    return Home(Path(root)).secret("control")
+
+
+def test_three_processes_that_start_at_once_agree_on_their_secret(home: Home) -> None:
+    """Else one of them would be locked out for as long as it lives."""
+    begin = home.root / "begin"
+    with multiprocessing.get_context("fork").Pool(3) as pool:
+        asked = [pool.apply_async(ask, (str(home.root), str(begin))) for _ in range(3)]
+        begin.touch()
+        got = {one.get(timeout=10) for one in asked}
+    assert got == {home.secret("control")}
+
+
+def test_a_seat_keeps_its_password_and_a_new_one_gets_its_own(home: Home) -> None:
+    first = home.seat_passwords(("1001", "1002"))
+    assert len(set(first.values())) == 2
+    second = home.seat_passwords(("1001", "1003"))
+    assert second["1001"] == first["1001"]
+    assert set(second) == {"1001", "1003"}
+    assert home.seat_passwords(("1002",)) == {"1002": first["1002"]}
+    assert mode(home.secrets / "seats.json") == 0o600
+
+
+@pytest.mark.parametrize("torn", ["", "{", "[]", '"x"', "null", "7"])
+def test_torn_passwords_are_made_anew(home: Home, torn: str) -> None:
+    (home.secrets / "seats.json").write_text(torn)
+    assert len(home.seat_passwords(("1001",))["1001"]) >= 20
+    assert "1001" in json.loads((home.secrets / "seats.json").read_text())
+
+
+# ── writing ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "extensions.conf"
+    write_atomically(file, "old\n")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(home_module.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(file, "new\n" * 1000)
+    assert file.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [file], "half a file would be left on a full disk"
+    monkeypatch.undo()
+    write_atomically(file, "新\n", mode=0o600)
+    assert (file.read_text("utf-8"), mode(file)) == ("新\n", 0o600)
