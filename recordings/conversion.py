@@ -64,7 +64,7 @@ def make_recording(serial: str, began_at: datetime, recordings: Path, settle_s: 
     # The serial begins with the node's name; the day is the day on which the call began.
     target = recordings / began_at.astimezone(UTC).strftime("%Y/%m/%d") / f"{serial}.opus"
     if target.exists():
-        kept = describe(target, recordings)
+        kept = describe(target, recordings, decode(target, RATES.start).duration_seconds)
     else:
         left, right = even(*(read_side(side, settle_s) for side in sides))
         kept = write_verified(left, right, target, recordings)
@@ -134,7 +134,7 @@ def write_verified(left: AudioSegment, right: AudioSegment, target: Path, record
     draft = target.with_suffix(".part")
     try:
         draft.write_bytes(encode(AudioSegment.from_mono_audiosegments(left, right)))
-        verify(draft, left, right)
+        seconds = verify(draft, left, right)
         sync(draft)
         draft.replace(target)
     except (OSError, NotVerified):
@@ -143,7 +143,7 @@ def write_verified(left: AudioSegment, right: AudioSegment, target: Path, record
         raise
     # The name must be as sure as the sound before the WAVs go.
     sync(target.parent)
-    return describe(target, recordings)
+    return describe(target, recordings, seconds)
 
 
 def sync(path: Path) -> None:
@@ -181,8 +181,9 @@ def ffmpeg(*words: str, sound: bytes = b"") -> bytes:
     return ended.stdout
 
 
-def verify(draft: Path, left: AudioSegment, right: AudioSegment) -> None:
-    """Raise NotVerified unless the file has both sides, their length and their loudness."""
+def verify(draft: Path, left: AudioSegment, right: AudioSegment) -> float:
+    """The file's length in seconds. Raises NotVerified unless it has both sides, their length and
+    their loudness."""
     heard = decode(draft, left.frame_rate)
     if heard.channels != 2:
         raise NotVerified(f"it has {heard.channels} channels instead of 2")
@@ -198,11 +199,11 @@ def verify(draft: Path, left: AudioSegment, right: AudioSegment) -> None:
             raise NotVerified(
                 f"the side of the {name} has {made.dBFS:.1f} dBFS instead of {side.dBFS:.1f}"
             )
+    return float(heard.duration_seconds)
 
 
-def describe(file: Path, recordings: Path) -> Kept:
-    """A finished file's hash and length, read from the file itself."""
-    seconds = decode(file, RATES.start).duration_seconds
+def describe(file: Path, recordings: Path, seconds: float) -> Kept:
+    """A finished file's hash and size, read from the file itself."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return Kept(

@@ -78,12 +78,12 @@ def three_parts(sound: Samples, rate: int) -> tuple[Samples, Samples, Samples] |
     if len(gaps) < 2 or min(last - first for first, last in gaps) < CLEAR_GAP * rate:
         return None
     (first_ends, second_begins), (second_ends, third_begins) = gaps
-    # A number dies away softly, so that a little of the silence behind it belongs to it.
-    tail = int(0.03 * rate)
+    # Words begin and end softly, so that a little of the silence around them belongs to them.
+    soft = int(0.03 * rate)
     return (
-        speech[: first_ends + tail],
-        speech[second_begins : second_ends + tail],
-        speech[third_begins:],
+        speech[: first_ends + soft],
+        speech[second_begins - soft : second_ends + soft],
+        speech[third_begins - soft :],
     )
 
 

@@ -84,7 +84,7 @@ def test_the_words_after_the_dashes_are_pytests(ready: list[main.Wants]) -> None
 def test_a_part_with_a_telephone_gets_asterisk() -> None:
     wants = main.wants_to_test(["unit", "asterisk"])
     assert wants.asterisk
-    assert {"ffmpeg", "sip-tester"} <= set(wants.packages)
+    assert {"ffmpeg", "postgresql"} <= set(wants.packages)
 
 
 def test_an_unknown_part_is_named(
