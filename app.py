@@ -38,6 +38,7 @@ from sql.numbers import e164
 from sql.store import SqlStore
 from telephony.ami import Ami, Login
 from telephony.fastagi import CallerLine, FastAgiServer
+from telephony.lease import keep_lease
 from telephony.listener import Listener
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
@@ -49,6 +50,7 @@ from workflows.runner import Runner
 logger = logging.getLogger("careline")
 
 LINES: Final = 50
+PROMISES_EVERY_S: Final = 30
 STORE_AGAIN: Final = timedelta(seconds=1)
 
 
@@ -73,7 +75,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
         handle=runner.handle, open_calls=picture.open_calls, changed=picture.changed,
-        connected=picture.connected, now=clock.now,
+        connected=picture.connected, stored=picture.stored, now=clock.now,
     )  # fmt: skip
     await picture.load()
     await runner.recover()
@@ -85,7 +87,9 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
         async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
             for work in (ami.run, listener.run, listener.watch_trunks):
                 tasks.create_task(work())
+            tasks.create_task(keep_lease(ami))
             tasks.create_task(wake_for_timers(runner, store))
+            tasks.create_task(keep_promises(runner))
     finally:
         menus.close()
         await database.close()
@@ -119,6 +123,9 @@ async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
             try:
                 await runner.fire_due_timers()
                 next_one = await store.next_timer()
+                if next_one is not None:
+                    # One that could not be fired is due still; it is tried again, not at once.
+                    next_one = max(next_one, datetime.now(UTC) + STORE_AGAIN)
             except StoreDown as down:
                 logger.warning("timers wait: %s", down)
                 next_one = datetime.now(UTC) + STORE_AGAIN
@@ -130,6 +137,16 @@ async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
             await runner.timers_changed.wait()
     finally:
         scheduler.shutdown(wait=False)
+
+
+async def keep_promises(runner: Runner) -> None:
+    """Tell again what could not be told: an answered call does not stay without its order."""
+    while True:
+        await asyncio.sleep(PROMISES_EVERY_S)
+        try:
+            await runner.recover()
+        except StoreDown as down:
+            logger.warning("what was promised waits: %s", down)
 
 
 async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
@@ -249,6 +266,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path)
     given = parser.parse_args()
     home = Home(given.home)
+    os.umask(0o077)
     log_to(home.logs / f"{given.process}.log")
     try:
         asyncio.run(run(given.process, load(given.config), home))

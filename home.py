@@ -69,9 +69,12 @@ class Home:
         """Make the folders; refuse a home from a newer version, without room or permission."""
         try:
             self._refuse_newer()
-            for folder in (self.root, self.recordings, self.asterisk, self.logs, self.run):
-                folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-            self.secrets.mkdir(mode=0o700, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
+            # Asterisk's user has to pass through to its own folders; nobody sees what is there.
+            for folder in (self.root, self.recordings):
+                make_folder(folder, 0o711)
+            for folder in (self.asterisk, self.logs, self.run, self.secrets):
+                make_folder(folder, 0o700)
             self.secrets.chmod(0o700)
             free = os.statvfs(self.root)
             if free.f_bavail * free.f_frsize < 50 * 2**20:
@@ -139,6 +142,12 @@ class Home:
         with (self.secrets / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """The folder with exactly this mode, whatever the umask and an earlier version say."""
+    folder.mkdir(exist_ok=True)
+    folder.chmod(mode)
 
 
 def write_atomically(file: Path, text: str, mode: int = 0o644) -> None:

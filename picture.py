@@ -14,7 +14,7 @@ from typing import Any, Final
 from control import Feed
 from sql import codec
 from sql.store import SqlStore
-from telephony.switchboard import DOWN, REFUSED, UP, Change, SeatNow, Switchboard, TrunkNow
+from telephony.switchboard import DOWN, REFUSED, Change, SeatNow, Switchboard, TrunkNow
 from workflows import call
 from workflows.effects import RaiseAlarm
 from workflows.ports import Clock, Posted
@@ -43,6 +43,8 @@ class LivePicture:
 
     async def load(self) -> None:
         """Take up the calls and alarms that were open before the last stop."""
+        # Until Asterisk has been heard, nobody knows that it lives.
+        self._say_alarm("asterisk")
         for alarm in await self._store.open_alarms():
             again = RaiseAlarm(key=alarm.key, kind=alarm.kind, text=alarm.text)
             self.alarm_raised(again, alarm.raised_at)
@@ -91,8 +93,18 @@ class LivePicture:
             self.alarm_ended("asterisk")
             self._ready()
         else:
-            alarm = RaiseAlarm(key="asterisk", kind="asterisk", text="")
-            self.alarm_raised(alarm, self._clock.now())
+            self._say_alarm("asterisk")
+
+    def stored(self, is_up: bool) -> None:
+        """The database takes what is told, or everything waits for it."""
+        if is_up:
+            self.alarm_ended("database")
+        elif "database" not in self._alarms:
+            self._say_alarm("database")
+
+    def _say_alarm(self, kind: str) -> None:
+        """An alarm about what the database itself could not keep."""
+        self.alarm_raised(RaiseAlarm(key=kind, kind=kind, text=""), self._clock.now())
 
     async def changed(self, change: Change) -> None:
         """A seat's phone or a trunk is another than before."""
@@ -105,10 +117,12 @@ class LivePicture:
 
     async def _note_trunk(self, trunk: TrunkNow) -> None:
         """A carrier that refuses us or is silent is an alarm until it is well again."""
-        key, now = f"trunk/{trunk.name}", self._clock.now()
-        await self._store.end_alarm(key, now)
-        self.alarm_ended(key)
-        if trunk.state != UP:
-            alarm = RaiseAlarm(key=key, kind=TRUNK_ALARMS[trunk.state], text=trunk.name)
-            await self._store.raise_alarm(alarm.key, alarm.kind, alarm.text, now)
-            self.alarm_raised(alarm, now)
+        now = self._clock.now()
+        for state, kind in TRUNK_ALARMS.items():
+            alarm = RaiseAlarm(key=f"{kind}/{trunk.name}", kind=kind, text=trunk.name)
+            if trunk.state != state:
+                await self._store.end_alarm(alarm.key, now)
+                self.alarm_ended(alarm.key)
+            elif await self._store.raise_alarm(alarm.key, alarm.kind, alarm.text, now):
+                # One that was open already keeps its beginning.
+                self.alarm_raised(alarm, now)

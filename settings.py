@@ -33,6 +33,16 @@ def _digits(value: str) -> str:
     return value
 
 
+def _entry(value: str) -> str:
+    # With a + it is a whole international number, and so longer than any seat's extension.
+    if not re.fullmatch(r"\d{2,15}|\+\d{7,15}", value):
+        raise ValueError(
+            "right would be 2 to 15 digits, as the carrier delivers the number, or + and 7 to 15 "
+            "digits, as in '+8637496000'"
+        )
+    return value
+
+
 def _name(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", value):
         raise ValueError(
@@ -77,6 +87,7 @@ def _ports(value: str) -> str:
 
 
 Digits = Annotated[str, AfterValidator(_digits)]
+Entry = Annotated[str, AfterValidator(_entry)]
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(_address)]
 Plain = Annotated[str, Field(max_length=80), AfterValidator(_plain)]
@@ -172,17 +183,18 @@ class Database(Part):
 
 
 class Numbers(Part):
-    """The number plan: which dialled number is which entry."""
+    """The number plan: which dialled number is which entry, with a + before it or without."""
 
-    hotline: Digits = "96100"
-    emergency: Digits = "96000"
-    landline_report: Digits = "96101"
-    complaints: Digits = "96102"
+    hotline: Entry = "96100"
+    emergency: Entry = "96000"
+    landline_report: Entry = "96101"
+    complaints: Entry = "96102"
 
     @model_validator(mode="after")
     def _all_differ(self) -> Numbers:
         plan = (self.hotline, self.emergency, self.landline_report, self.complaints)
-        if len(set(plan)) < len(plan):
+        # A carrier may deliver each with the + or without.
+        if len({number.removeprefix("+") for number in plan}) < len(plan):
             raise ValueError("two entries have one number; right would be a number of its own each")
         return self
 
@@ -234,13 +246,27 @@ class Trunk(Part):
 
 
 class Queue(Part):
-    """A waiting line. Times in seconds; a higher weight is served first."""
+    """A waiting line. Times in seconds; a higher weight is served first.
+
+    A seat has no rest after a call while an emergency waits: there `wrap_up_s` is 0.
+    """
 
     name: Name
     ring_s: Annotated[int, Field(ge=5, le=120)] = 20
-    wrap_up_s: Annotated[int, Field(ge=0, le=600)] = 10
+    wrap_up_s: Annotated[int, Field(ge=0, le=600)] = Field(
+        default_factory=lambda given: 0 if given.get("name") == "emergency" else 10
+    )
     max_waiting: Annotated[int, Field(ge=1, le=500)] = 50
     weight: Annotated[int, Field(ge=0, le=100)] = 0
+
+    @model_validator(mode="after")
+    def _no_rest_in_an_emergency(self) -> Queue:
+        if self.name == "emergency" and self.wrap_up_s > 0:
+            raise ValueError(
+                f"the queue emergency has wrap_up_s = {self.wrap_up_s}, and nobody would be rung "
+                "for so long after a call; right would be wrap_up_s = 0 there"
+            )
+        return self
 
 
 class Seat(Part):
@@ -385,7 +411,8 @@ def _explain(wrong: ValidationError, file: Path | None, came_from: Mapping[str, 
 
 
 def _shown(key: str, value: object) -> str:
-    return "(hidden)" if key.endswith("password") else repr(value)[:120]
+    # A database's address may hold a password too.
+    return "(hidden)" if key.endswith(("password", "database.url")) else repr(value)[:120]
 
 
 def _right(kind: str, reason: str) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import logging
 import secrets
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +18,8 @@ from agent_desk.desk import DESK, VISITOR
 from agent_desk.language import gettext as _
 from agent_desk.rights import Right, Visitor, may
 from settings import Settings, split
+
+logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -109,11 +114,83 @@ def local_path(target: str) -> str:
 
 def address_of(request: web.Request) -> str:
     """The address that is slowed down after failed tries."""
-    forwarded = request.headers.get("X-Forwarded-For", "")
-    if request.app[DESK].settings.addresses.desk_proxy and forwarded:
+    if request.app[PROXY].is_peer_of(request):
         # The last entry is the one that our own proxy has written.
-        return forwarded.rpartition(",")[2].strip()
+        said = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        if _is_address(said):
+            return said
     return request.remote or ""
+
+
+class Proxy:
+    """The proxy in front of the desk, known by the addresses that its names have at the start.
+
+    `written` is `desk_proxy`: a name or an address, or several with commas between. Nothing in it
+    means that there is none, and that browsers speak to the desk themselves.
+    """
+
+    def __init__(self, written: str) -> None:
+        # A port was allowed here before; it says nothing about where a request comes from.
+        self.names: Final = tuple(_host_of(one) for one in written.split(",") if one.strip())
+        self._addresses: frozenset[str] = frozenset()
+
+    async def look_up(self) -> None:
+        """Learn the addresses. Raises OSError when a name has none."""
+        found: set[str] = set()
+        for name in self.names:
+            try:
+                answers = await asyncio.get_running_loop().getaddrinfo(
+                    name, None, type=socket.SOCK_STREAM
+                )
+            except (OSError, UnicodeError) as cause:
+                raise OSError(
+                    f"desk_proxy names {name!r}, which has no address ({cause}); right would be "
+                    "the host name or IP address from which the proxy reaches the desk"
+                ) from None
+            found |= {_plain_address(str(answer[4][0])) for answer in answers}
+        self._addresses = frozenset(found)
+        if found:
+            logger.info("only the proxy may speak to the desk: %s", ", ".join(sorted(found)))
+
+    def is_peer_of(self, request: web.Request) -> bool:
+        """Whether the connection itself comes from the proxy; headers are not asked."""
+        return _plain_address(request.remote or "") in self._addresses
+
+
+PROXY: web.AppKey[Proxy] = web.AppKey("proxy", Proxy)
+
+
+async def knowing_the_proxy(app: web.Application) -> AsyncIterator[None]:
+    """Look the proxy up before the first request."""
+    await app[PROXY].look_up()
+    yield
+
+
+@web.middleware
+async def only_by_the_proxy(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Behind a proxy, refuse whoever comes round it: their connection has no encryption."""
+    proxy = request.app[PROXY]
+    if proxy.names and not proxy.is_peer_of(request):
+        raise web.HTTPForbidden(
+            text=_("The desk speaks only through its proxy. Use the address it was set up with.")
+        )
+    return await handler(request)
+
+
+def _host_of(written: str) -> str:
+    """The name or address in HOST, HOST:PORT, [HOST]:PORT or a bare IPv6 address."""
+    text = written.strip()
+    return text if _is_address(text) and "[" not in text else urlsplit(f"//{text}").hostname or text
+
+
+def _plain_address(text: str) -> str:
+    """An address in one spelling: on a socket for both kinds, IPv4 comes in IPv6's clothes."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return text
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
 
 
 def only_known_hosts(settings: Settings) -> Middleware:
@@ -123,8 +200,9 @@ def only_known_hosts(settings: Settings) -> Middleware:
     here, and behind a proxy that is known by its address, the proxy knows the names.
     """
     addresses = settings.addresses
-    names = {"localhost", split(addresses.desk_address)[0], addresses.desk_proxy.split(":")[0]}
-    is_checked = not addresses.desk_certificate and not _is_address(addresses.desk_proxy)
+    proxies = Proxy(addresses.desk_proxy).names
+    names = {"localhost", split(addresses.desk_address)[0], *proxies}
+    is_checked = not addresses.desk_certificate and not any(_is_address(name) for name in proxies)
 
     @web.middleware
     async def known_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:

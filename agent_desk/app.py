@@ -8,7 +8,15 @@ from typing import Final
 from aiohttp import web
 
 from agent_desk import language, render
-from agent_desk.access import add_headers, guard, only_known_hosts
+from agent_desk.access import (
+    PROXY,
+    Proxy,
+    add_headers,
+    guard,
+    knowing_the_proxy,
+    only_by_the_proxy,
+    only_known_hosts,
+)
 from agent_desk.desk import DESK, Desk
 from agent_desk.errors import explain
 from agent_desk.feed import BoardFeed
@@ -33,7 +41,8 @@ def desk_app(
     app = web.Application(
         # From the outside in: the language is known before a fault is put into words.
         middlewares=[
-            language.in_their_language, explain, only_known_hosts(settings), guard,
+            language.in_their_language, explain, only_by_the_proxy, only_known_hosts(settings),
+            guard,
         ],
         client_max_size=MAX_BODY,
     )  # fmt: skip
@@ -54,7 +63,9 @@ def desk_app(
         feed=BoardFeed(picture),
         rights=add_routes(app),
     )
+    app[PROXY] = Proxy(settings.addresses.desk_proxy)
     app.on_response_prepare.append(add_headers)
+    app.cleanup_ctx.append(knowing_the_proxy)
     app.cleanup_ctx.append(_reading_the_feed)
     # Open WebSockets are closed before the server waits for its handlers, or it would wait long.
     app.on_shutdown.append(_close_feed)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 
 from aiohttp import web
 
-from agent_desk.access import Handler, wants_page
+from agent_desk.access import CSRF_FIELD, SAFE_METHODS, Handler, local_path, wants_page
 from agent_desk.language import gettext as _
 from agent_desk.render import page
 from control import ControllerDown
-from workflows.errors import NotAllowed, NotFound, Outdated
+from workflows.errors import NotAllowed, NotFound, Outdated, StoreDown
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +34,9 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _answer(request, 409, str(refused))
     except ControllerDown:
         return _answer(request, 503, "")
+    except StoreDown as down:
+        logger.warning("%s %s: %s", request.method, request.path, down)
+        return await _store_down(request)
     except (asyncio.CancelledError, ConnectionError):
         raise
     except Exception:
@@ -45,7 +49,40 @@ def _answer(request: web.Request, status: int, detail: str) -> web.Response:
     title, advice = words(status)
     if not wants_page(request):
         return web.json_response({"error": detail or title}, status=status)
-    return page(request, "error.html", status=status, title=title, advice=advice, detail=detail)
+    return page(
+        request, "error.html", status=status, title=title, advice=advice, detail=detail,
+        again="", sent=[],
+    )  # fmt: skip
+
+
+async def _store_down(request: web.Request) -> web.Response:
+    """The page while the database is away: what was sent stays in it, to be sent again.
+
+    The page with the form needs the database itself, so the form cannot be shown instead.
+    """
+    title = _("The database does not answer")
+    if not wants_page(request):
+        return web.json_response({"error": title}, status=503)
+    is_reading = request.method in SAFE_METHODS
+    if is_reading:
+        advice = _("Calls go on without it. Try again in a few seconds.")
+    else:
+        advice = _("Calls go on without it. Nothing was saved; send it again in a few seconds.")
+    return page(
+        request, "error.html", status=503, title=title, advice=advice, detail="",
+        again=local_path(request.path_qs), sent=[] if is_reading else await _sent(request),
+    )  # fmt: skip
+
+
+async def _sent(request: web.Request) -> Sequence[tuple[str, str]]:
+    """The fields of the form; none when it holds a password, which no page may repeat."""
+    try:
+        posted = await request.post()
+    except (ValueError, LookupError, web.HTTPException):
+        return []
+    if "password" in posted or CSRF_FIELD not in posted:
+        return []
+    return [(name, value) for name, value in posted.items() if isinstance(value, str)]
 
 
 def words(status: int) -> tuple[str, str]:

@@ -17,12 +17,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, web
-from sqlalchemy.exc import SQLAlchemyError
 
 from agent_desk.live import Item, Key, Picture
 from agent_desk.sessions import NOTED_EVERY, Sessions
 from control import Controller, Feed, Message
 from sql.codec import NotReadable
+from workflows.errors import StoreDown
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +145,7 @@ async def _watch(socket: web.WebSocketResponse, token: str, sessions: Sessions) 
         await asyncio.sleep(NOTED_EVERY.total_seconds())
         try:
             is_signed_in = await sessions.touch(token)
-        except SQLAlchemyError as cause:
+        except StoreDown as cause:
             # A database that is busy or away for a moment must not darken the board.
             logger.warning("a sign-in could not be looked up, asked again later: %s", cause)
             continue

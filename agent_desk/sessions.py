@@ -7,6 +7,7 @@ bag of values, and whoever reads this has the whole of it on one page.
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,6 +19,9 @@ from settings import Settings, split
 from sql.engine import Database
 from sql.models import DeskSession, User
 from sql.queries import people
+from workflows.errors import StoreDown
+
+logger = logging.getLogger(__name__)
 
 IDLE: Final = timedelta(minutes=30)
 # A page that is read does not write each time; a minute more or less of idling is no harm.
@@ -63,9 +67,17 @@ class Sessions:
         if found is None:
             return None
         kept, user = found
-        if now - kept.seen_at > NOTED_EVERY and not await self.touch(kept.token):
+        if now - kept.seen_at > NOTED_EVERY and not await self._note(kept.token):
             return None
         return Visitor(user.id, user.name, user.role, kept.token, kept.csrf)
+
+    async def _note(self, token: str) -> bool:
+        try:
+            return await self.touch(token)
+        except StoreDown as cause:
+            # Reading does not wait for a writer: a page that can be read should be shown.
+            logger.warning("the use of a sign-in could not be noted: %s", cause)
+            return True
 
     async def touch(self, token: str) -> bool:
         """Note that this sign-in is in use; False when it is over."""

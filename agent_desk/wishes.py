@@ -11,7 +11,7 @@ from agent_desk.desk import DESK
 from agent_desk.language import gettext as _
 from control import ControllerDown
 from workflows.commands import Command
-from workflows.errors import NotAllowed, NotFound, Outdated
+from workflows.errors import NotAllowed, NotFound, Outdated, StoreDown
 
 logger = logging.getLogger(__name__)
 
@@ -41,4 +41,16 @@ async def wish(request: web.Request, command: Command) -> Refused | None:
             "send it again in a few seconds."
         )
         return Refused(503, sentence)
+    except StoreDown as down:
+        logger.warning("%s was not saved: %s", type(command).__name__, down)
+        return store_down()
     return None
+
+
+def store_down() -> Refused:
+    """The refusal of a wish that the database did not take."""
+    sentence = _(
+        "The database does not answer, so nothing was saved. What you typed is still here: "
+        "send it again in a few seconds."
+    )
+    return Refused(503, sentence)

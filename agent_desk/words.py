@@ -105,7 +105,8 @@ def alarms() -> dict[str, tuple[str, str]]:
     return {
         "recording": (
             _("A recording is missing"),
-            _("The call was answered but cannot be heard. Its timeline says why."),
+            _("The call was answered but cannot be heard; its timeline says why. Write down what "
+              "was said, and tell your administrator."),
         ),
         "trunk down": (
             _("A carrier does not answer"),

@@ -36,6 +36,8 @@ FOLDERS: Final = ("etc", "lib", "keys", "data", "spool", "run", "log")
 EMPTY: Final = ("acl", "ccss", "features", "pjproject", "queuerules", "stasis", "udptl")
 """Files that Asterisk complains about when they are missing; its defaults are right for us."""
 SHORT_NUMBERS: Final = ("120", "119", "110")
+WATCH_S: Final = 2_000_000
+"""How long the watchdog of a menu may live: longer than any call, for it ends by itself."""
 
 # A value that is written into a configuration file may not end its line or its string, begin a
 # comment, a section or a substitution; one that becomes an argument may not end that either.
@@ -185,12 +187,8 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "rtp_first": rtp_first,
         "rtp_last": rtp_last,
         "recordings": home.live_recordings,
-        "entries": (
-            (numbers.hotline, "hotline"),
-            (numbers.emergency, "emergency"),
-            (numbers.landline_report, "report"),
-            (numbers.complaints, "complaints"),
-        ),
+        "entries": _entries(settings),
+        "watch_s": WATCH_S,
         "ring_s": RING_S,
         "queues": settings.queues,
         "seats": [
@@ -199,6 +197,9 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "trunks": [_trunk(trunk, numbers.hotline) for trunk in settings.trunks],
         "sites": settings.sites,
         "rescue_live": settings.rescue.live,
+        "rescue": [
+            (prefix + short, short) for short in SHORT_NUMBERS for prefix in _prefixes(settings)
+        ],
         "guarded": sorted(_guarded(settings)),
     }
 
@@ -220,19 +221,47 @@ def _trunk(trunk: Trunk, hotline: str) -> dict[str, Any]:
     }
 
 
+def _entries(settings: Settings) -> list[tuple[str, str]]:
+    """Which dialled number is which entry; a carrier may write a number with a + or without."""
+    numbers = settings.numbers
+    plan = (
+        (numbers.hotline, "hotline"),
+        (numbers.emergency, "emergency"),
+        (numbers.landline_report, "report"),
+        (numbers.complaints, "complaints"),
+    )
+    return [
+        (sign + number.removeprefix("+"), entry) for number, entry in plan for sign in ("", "+")
+    ]
+
+
+def _prefixes(settings: Settings) -> tuple[str, ...]:
+    """What may stand before a number without changing what it reaches."""
+    country = settings.centre.country_code
+    abroad = (country, f"+{country}", f"00{country}")
+    return ("", "0", *abroad, *(f"{prefix}0" for prefix in abroad))
+
+
 def _guarded(settings: Settings) -> Iterable[str]:
     """The other ways to write 110, 119 and 120: with an area code, and the sites' own numbers."""
-    own = {number for site in settings.sites for number in (site.ambulance, site.fire, site.police)}
-    written: set[str] = own - set(SHORT_NUMBERS)
-    country = settings.centre.country_code
+    prefixes = _prefixes(settings)
+    area = settings.centre.area_code
+    written: set[str] = set()
     for short in SHORT_NUMBERS:
-        for area in ("XX", "XXX"):
-            written.add(f"_0{area}{short}")
-            written.add(f"_{country}{area}{short}")
-            written.add(f"_+{country}{area}{short}")
-            written.add(f"_00{country}{area}{short}")
-        written |= {f"0{short}", f"{country}{short}", f"+{country}{short}"}
-    return written
+        for prefix in prefixes:
+            written.add(f"{prefix}{area[1:]}{short}")
+            if prefix:
+                # With nothing before the area code, a subscriber's number would look the same.
+                written |= {f"_{prefix}{code}{short}" for code in ("XX", "XXX")}
+    own = {number for site in settings.sites for number in (site.ambulance, site.fire, site.police)}
+    for number in own - set(SHORT_NUMBERS):
+        written.add(number)
+        written |= {prefix + number.lstrip("0") for prefix in prefixes}
+        if number.startswith(area):
+            written.add(number.removeprefix(area))
+        elif not number.startswith("0"):
+            written |= {prefix + area[1:] + number for prefix in prefixes}
+    return written - {"", *SHORT_NUMBERS}
 
 
 def centre_instance(settings: Settings, home: Home, asterisk: Installation, user: str) -> Instance:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 PROMPTS: Final = Path(__file__).resolve().parent.parent / "ivr" / "prompts"
+QUARTER_SECOND: Final = bytes(2 * 8000 // 4)
+"""Silence, 8,000 samples a second of two bytes each: the pace of the dialplan's watchdog."""
 SOUND_FILES: Final = frozenset({".wav", ".sln", ".sln16", ".alaw", ".ulaw"})
 
 
@@ -32,7 +34,9 @@ def copy_sounds(prompts: Path, data: Path, user: str) -> None:
             wanted[data / "moh" / "emergency" / f"1-{file.name}"] = file
     for copy, original in wanted.items():
         _copy_if_changed(original, copy, user)
-    _remove_what_is_gone(data, frozenset(wanted))
+    pace = data / "sounds" / "zh" / "quarter-second.sln"
+    _write_if_changed(QUARTER_SECOND, pace, user)
+    _remove_what_is_gone(data, frozenset((*wanted, pace)))
 
 
 def _copy_if_changed(original: Path, copy: Path, user: str) -> None:
@@ -44,12 +48,30 @@ def _copy_if_changed(original: Path, copy: Path, user: str) -> None:
             return
     except FileNotFoundError:
         pass
-    beside = copy.with_name(f".{copy.name}.{os.getpid()}")
+    beside = _beside(copy)
     shutil.copy2(original, beside)
+    _put(beside, copy, user)
+
+
+def _write_if_changed(sound: bytes, file: Path, user: str) -> None:
+    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if file.exists() and file.read_bytes() == sound:
+        return
+    beside = _beside(file)
+    beside.write_bytes(sound)
+    _put(beside, file, user)
+
+
+def _beside(file: Path) -> Path:
+    return file.with_name(f".{file.name}.{os.getpid()}")
+
+
+def _put(beside: Path, file: Path, user: str) -> None:
+    """Let the new file take the old one's place, whole, for Asterisk to read."""
     beside.chmod(0o644)
     if user:
         os.chown(beside, pwd.getpwnam(user).pw_uid, -1)
-    beside.replace(copy)
+    beside.replace(file)
 
 
 def _remove_what_is_gone(data: Path, wanted: frozenset[Path]) -> None:

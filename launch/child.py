@@ -79,7 +79,10 @@ class Child:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
             since = time.monotonic()
-            await self._spawn()
+            try:
+                await self._spawn()
+            except OSError as cause:
+                say(f"the {self.name} cannot be started: {cause}; it is tried again")
 
     async def stop(self) -> None:
         """Ask it to end, and end it when it does not."""

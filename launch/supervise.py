@@ -117,6 +117,8 @@ class House:
         words = ["--home", str(home.root), "--config", str(config)]
         self.children: Final = [Child(name, words, home.logs) for name in CHILDREN]
         self._keeping: Final[list[asyncio.Task[Any]]] = []
+        # Until a start has found out: what runs there may have people on the line.
+        self._adopted = self.asterisk.pid is not None
 
     async def start(self) -> None:
         """Return when all of it serves. Raises what keeps it from starting."""
@@ -129,7 +131,8 @@ class House:
         self._keeping.append(asyncio.ensure_future(self._keep_asterisk()))
 
     async def _start_asterisk(self) -> None:
-        if not await self.asterisk.start():
+        self._adopted = not await self.asterisk.start()
+        if self._adopted:
             say("Asterisk was still running from before; its calls go on")
             await self.asterisk.reload()
         await self.drain(begin=False)
@@ -140,22 +143,35 @@ class House:
             say("Asterisk ended; it is started again")
             try:
                 await self.asterisk.start()
-            except AsteriskFailed as cause:
+            except (AsteriskFailed, OSError) as cause:
+                # A full disk, say: it is tried again until somebody has mended it.
                 say(str(cause))
             await asyncio.sleep(ASTERISK_PAUSE_S)
 
     async def channels(self) -> int:
-        """How many channels are up; 0 when Asterisk does not answer."""
+        """How many channels are up; one that lives and does not answer may have some."""
+        if self.asterisk.pid is None:
+            return 0
         try:
             found = CHANNELS.search(await self.asterisk.cli("core show channels count"))
         except AsteriskFailed:
-            return 0
-        return int(found[1]) if found else 0
+            return 1
+        return int(found[1]) if found else 1
 
     async def drain(self, *, begin: bool) -> None:
         """Refuse new calls from carriers (503), or take them again."""
         with contextlib.suppress(AsteriskFailed):
             await self.asterisk.cli(f"dialplan set global CARELINE_DRAIN {int(begin)}")
+
+    async def give_up(self) -> None:
+        """A start that failed ends what it began; an Asterisk from before keeps its calls."""
+        await asyncio.gather(*(child.stop() for child in self.children))
+        if not self._adopted:
+            await self.asterisk.stop()
+        elif self.asterisk.pid is not None:
+            say(
+                f"Asterisk (pid {self.asterisk.pid}) goes on with its calls; mend this, start again"
+            )
 
     async def stop(self) -> None:
         """Hang up what is left, let the controller note it, then end everything."""
@@ -203,9 +219,15 @@ async def run_house(house: House) -> None:
         await asyncio.wait((starting, asking), return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
+        await starting
+    except BaseException as cause:
+        asking.cancel()
+        await house.give_up()
+        if isinstance(cause, asyncio.CancelledError):
             return
-        starting.result()
-        announce(house)
+        raise
+    announce(house)
+    try:
         await asking
         if live := await house.channels():
             await house.drain(begin=True)
@@ -245,6 +267,8 @@ def main() -> int:
     parser.add_argument("--config", type=Path)
     given = parser.parse_args()
     home = Home(given.home)
+    # What a home keeps is about people: nobody else on this machine may read it.
+    os.umask(0o077)
     try:
         settings, config = settle_home(home, given.config)
         with only_one(home):

@@ -27,6 +27,7 @@ SETTLE_S: Final = 15.0
 APPEAR_S: Final = 2.0
 """A file that does not exist so long after its call was never begun."""
 RATES: Final = range(8000, 48001)
+CUT_S: Final = 0.5
 LENGTH_TOLERANCE_S: Final = 0.25
 LEVEL_TOLERANCE_DB: Final = 3.0
 QUIET_DBFS: Final = -50.0
@@ -66,11 +67,36 @@ def make_recording(serial: str, began_at: datetime, recordings: Path, settle_s: 
     if target.exists():
         kept = describe(target, recordings, decode(target, RATES.start).duration_seconds)
     else:
-        left, right = even(*(read_side(side, settle_s) for side in sides))
-        kept = write_verified(left, right, target, recordings)
+        kept = convert(sides, live / f"{serial}.wav", target, settle_s)
     for wav in (*sides, live / f"{serial}.wav"):
         wav.unlink(missing_ok=True)
     return kept
+
+
+def convert(sides: list[Path], mix: Path, target: Path, settle_s: float) -> Kept:
+    """Read both sides, hold them against the mix, and write the file."""
+    recordings = mix.parent.parent
+    try:
+        left, right = (read_side(side, settle_s) for side in sides)
+        check_length(read_side(mix, settle_s), left, right)
+        return write_verified(*even(left, right), target, recordings)
+    except NothingRecorded:
+        # A worker that was just ending may have finished it and dropped the WAVs meanwhile.
+        if target.exists():
+            return describe(target, recordings, decode(target, RATES.start).duration_seconds)
+        raise
+
+
+def check_length(mix: AudioSegment, left: AudioSegment, right: AudioSegment) -> None:
+    """Raise NotVerified when a side is missing or shorter than what was heard in all.
+
+    Asterisk writes mix and sides in step, so that a shorter one was cut: by a full disk, a crash.
+    """
+    longest = max(side.duration_seconds for side in (mix, left, right))
+    for name, side in (("mix", mix), ("elder's side", left), ("others' side", right)):
+        if longest - side.duration_seconds > CUT_S:
+            has = f"{side.duration_seconds:.1f} s of {longest:.1f} s"
+            raise NotVerified(f"the {name} has {has}; the WAVs are kept")
 
 
 def read_side(wav: Path, settle_s: float) -> AudioSegment:
@@ -131,7 +157,8 @@ def even(left: AudioSegment, right: AudioSegment) -> tuple[AudioSegment, AudioSe
 def write_verified(left: AudioSegment, right: AudioSegment, target: Path, recordings: Path) -> Kept:
     """Encode beside the target, decode it again, compare, sync, and only then give it its name."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_suffix(".part")
+    # An ending worker and its successor may both be at it: each has a draft of its own.
+    draft = target.with_suffix(f".{os.getpid()}.part")
     try:
         draft.write_bytes(encode(AudioSegment.from_mono_audiosegments(left, right)))
         seconds = verify(draft, left, right)

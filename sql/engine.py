@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -39,7 +39,9 @@ class Database:
             self._writer = _sqlite(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite(url, "BEGIN", pool_size=5)
         else:
-            self._writer = create_async_engine(url, pool_size=5, pool_pre_ping=True)
+            self._writer = create_async_engine(
+                url, pool_size=5, pool_pre_ping=True, hide_parameters=True
+            )
             self._reader = self._writer
         self._write: Final = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read: Final = async_sessionmaker(self._reader, expire_on_commit=False)
@@ -68,14 +70,18 @@ class Database:
 def _in_our_words() -> Iterator[None]:
     try:
         yield
-    except (OperationalError, InterfaceError) as cause:
+    except (DataError, IntegrityError, ProgrammingError):
+        # What was said is at fault, not the database: saying it again would not help.
+        raise
+    except DBAPIError as cause:
         raise StoreDown(f"the database does not take it: {cause.orig}") from cause
     except NoFreeConnection as cause:
         raise StoreDown("every connection to the database is busy") from cause
 
 
 def _sqlite(url: str, begin: str, pool_size: int) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+    # Numbers and names must not reach a log by way of an error's text.
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, hide_parameters=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:

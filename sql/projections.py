@@ -11,16 +11,16 @@ from workflows.call import Call, Leg, State
 from workflows.order import Order
 
 
-async def project(session: AsyncSession, case: Any, site: str) -> None:
-    """Write the case's rows. `site` is the site of this node (every call has one)."""
+async def project(session: AsyncSession, before: Any | None, case: Any, site: str) -> None:
+    """Write the case's rows that have changed. `site` is the site of this node."""
     match case:
         case Call():
-            await project_call(session, case, site)
+            await project_call(session, before, case, site)
         case Order():
             await project_order(session, case)
 
 
-async def project_call(session: AsyncSession, call: Call, site: str) -> None:
+async def project_call(session: AsyncSession, before: Call | None, call: Call, site: str) -> None:
     worst = worst_leg(call)
     await session.merge(
         CallRecord(
@@ -52,11 +52,16 @@ async def project_call(session: AsyncSession, call: Call, site: str) -> None:
             loss=worst.loss if worst else None,
         )
     )
+    # A call that rings for long has many legs, and each event changes one of them.
     for leg in call.legs:
+        if before and leg in before.legs:
+            continue
         await session.merge(row_of_leg(call.id, leg))
     if call.state is State.ENDED:
         await session.merge(row_of_recording(call))
     for order in call.orders:
+        if before and order in before.orders:
+            continue
         await session.merge(CallOrder(call_id=call.id, order_id=order.order_id))
 
 

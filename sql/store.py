@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ from workflows.errors import NotAllowed, NotFound, Outdated
 from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
 from workflows.machine import Process
 from workflows.ports import DueTimer, Posted
+
+logger = logging.getLogger(__name__)
 
 
 class SqlStore:
@@ -57,7 +60,7 @@ class SqlStore:
                 .where(Outbox.done_at.is_(None), Outbox.kind == kind.__name__)
                 .order_by(Outbox.seq)
             )
-            return [Posted(row.id, codec.load_effect(row.kind, row.body)) for row in rows]
+            return [posted for row in rows if (posted := _readable_effect(row))]
 
     async def due_timers(self, now: datetime) -> Sequence[DueTimer]:
         async with self._database.reading() as session:
@@ -76,7 +79,7 @@ class SqlStore:
             rows = await session.scalars(
                 select(Case).where(Case.process == process.name, Case.is_over.is_(False))
             )
-            return [codec.load(process.case_type, row.body) for row in rows]
+            return [case for row in rows if (case := _readable_case(process, row)) is not None]
 
     async def raise_alarm(self, key: str, kind: str, text: str, at: datetime) -> bool:
         """Open the alarm unless one with this key is open; True when it is new."""
@@ -178,7 +181,7 @@ class SqlTransaction:
                 state_after=after.state.value,
             )
         )
-        await project(self._session, after, self._site)
+        await project(self._session, before, after, self._site)
         await self._settle(process, event, because)
         return [
             posted
@@ -283,3 +286,20 @@ async def _end_alarm(session: AsyncSession, key: str, at: datetime) -> bool:
         .returning(Alarm.id)
     )
     return ended.first() is not None
+
+
+def _readable_effect(row: Outbox) -> Posted | None:
+    """One row that an older version wrote otherwise must not keep all the others waiting."""
+    try:
+        return Posted(row.id, codec.load_effect(row.kind, row.body))
+    except (codec.NotReadable, KeyError):
+        logger.exception("outbox %s (%s) cannot be read and is left", row.id, row.kind)
+        return None
+
+
+def _readable_case(process: Process[Any], row: Case) -> Any | None:
+    try:
+        return codec.load(process.case_type, row.body)
+    except codec.NotReadable:
+        logger.exception("%s %s cannot be read and is left", process.name, row.id)
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -28,8 +28,8 @@ class Listener:
     """Drains `ami.events` for ever.
 
     `handle` advances a case, `open_calls` gives (id → state) of the calls that have not ended,
-    `changed` is told what changed in the picture of seats and trunks, and `connected` whether
-    Asterisk is there and its picture is read.
+    `changed` is told what changed in the picture of seats and trunks, `connected` whether Asterisk
+    is there and its picture is read, and `stored` whether the database takes what is told.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Listener:
         open_calls: Callable[[], Awaitable[dict[str, str]]],
         changed: Callable[[Change], Awaitable[None]],
         connected: Callable[[bool], None],
+        stored: Callable[[bool], None],
         now: Callable[[], datetime],
     ) -> None:
         self._ami: Final = ami
@@ -51,6 +52,7 @@ class Listener:
         self._open_calls: Final = open_calls
         self._changed: Final = changed
         self._connected: Final = connected
+        self._stored: Final = stored
         self._now: Final = now
 
     async def run(self) -> None:
@@ -65,7 +67,8 @@ class Listener:
                     loop.call_later(TRY_AGAIN_S, self._ami.events.put_nowait, event)
             except Exception:
                 # One event that we cannot understand must not deafen us to all that follow.
-                logger.exception("an event of Asterisk was not taken: %s", event)
+                # Not the event itself: it holds the caller's number.
+                logger.exception("an event was not taken: %s", _named(event))
 
     def tell(self, event: Event) -> None:
         """Take an event that another ear heard (a menu); it goes the way of all the others."""
@@ -87,17 +90,17 @@ class Listener:
     async def _read_anew(self) -> None:
         await self._tell_changes(await self._switchboard.read(self._ami))
         channels = await live_channels(self._ami)
-        open_calls = await _until_stored(self._open_calls, "the open calls")
+        open_calls = await self._until_stored(self._open_calls, "the open calls")
         for missed in missed_events(open_calls, channels, self._translator, self._now()):
             await self._save(missed)
 
     async def _save(self, event: Event) -> None:
         what = f"{type(event).__name__} {event.case_id}"
-        await _until_stored(partial(self._handle, event), what)
+        await self._until_stored(partial(self._handle, event), what)
 
     async def _tell_changes(self, changes: Sequence[Change]) -> None:
         for change in changes:
-            await _until_stored(partial(self._changed, change), str(change))
+            await self._until_stored(partial(self._changed, change), str(change))
 
     async def watch_trunks(self) -> None:
         """Look at the registrations again and again: a refusal makes no event."""
@@ -108,12 +111,22 @@ class Listener:
             except (AmiDown, AmiRefused, TimeoutError) as cause:
                 logger.debug("trunks not read: %s", cause)
 
+    async def _until_stored(self, work: Callable[[], Awaitable[StoredT]], what: str) -> StoredT:
+        """Repeat it until the database answers: no fact is lost, their order is never broken."""
+        while True:
+            try:
+                done = await work()
+            except StoreDown as down:
+                logger.warning("%s waits: %s", what, down)
+                self._stored(False)
+                await asyncio.sleep(TRY_AGAIN_S)
+            else:
+                self._stored(True)
+                return done
 
-async def _until_stored(work: Callable[[], Awaitable[StoredT]], what: str) -> StoredT:
-    """Repeat it until the database answers: no fact is lost, and their order is never broken."""
-    while True:
-        try:
-            return await work()
-        except StoreDown as down:
-            logger.warning("%s waits: %s", what, down)
-            await asyncio.sleep(TRY_AGAIN_S)
+
+def _named(event: object) -> str:
+    """Which event it was, without what it says."""
+    if isinstance(event, Mapping):
+        return f"{event.get('Event')} {event.get('UserEvent', '')}"
+    return type(event).__name__

@@ -219,7 +219,13 @@ def record_aftermath(call: Call, event: Event) -> Call:
                 ringing=(), position=0,
             )  # fmt: skip
         case CallVanished() if call.ended_at is None:
-            return replace(call, ended_at=event.at, ended_uncertain=True, ringing=(), position=0)
+            # Nobody saw the legs end, but a call that is gone has none.
+            legs = tuple(
+                leg if leg.ended_at else replace(leg, ended_at=event.at) for leg in call.legs
+            )
+            return replace(
+                call, ended_at=event.at, ended_uncertain=True, ringing=(), position=0, legs=legs
+            )
         case RecordingMade():
             kept = recording.TABLE[call.recording][recording.Trigger.FILE_MADE].to
             sound = Sound(

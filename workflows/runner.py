@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ from workflows.effects import EndAlarm, RaiseAlarm, StartTimer, Tell
 from workflows.errors import CarelineError, NotFound, Outdated, StoreDown
 from workflows.events import Event
 from workflows.machine import Processes
-from workflows.ports import Clock, Posted, Publisher, Store
+from workflows.ports import Clock, DueTimer, Posted, Publisher, Store
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +117,15 @@ class Runner:
         """Turn every due timer into its event. A timer ends when its event is saved."""
         now = self._clock.now()
         for timer in await self._store.due_timers(now):
-            process = self._processes.by_name[timer.process]
-            assert process.on_timer, f"{process.name} started a timer that it has no event for"
-            await self.handle(process.on_timer(case_id=timer.case_id, at=now, name=timer.name))
+            try:
+                await self._fire(timer, now)
+            except StoreDown:
+                raise
+            except Exception:
+                # One timer that cannot be fired must not hold up all that are due after it.
+                logger.exception("a timer of %s %s failed", timer.process, timer.case_id)
+
+    async def _fire(self, timer: DueTimer, now: datetime) -> None:
+        process = self._processes.by_name[timer.process]
+        assert process.on_timer, f"{process.name} started a timer that it has no event for"
+        await self.handle(process.on_timer(case_id=timer.case_id, at=now, name=timer.name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -14,10 +15,14 @@ from agent_desk.desk import DESK
 from agent_desk.formats import ADDRESS_PARTS
 from agent_desk.language import gettext as _
 from agent_desk.render import page
+from agent_desk.wishes import Refused, store_down
 from settings import Settings
 from sql.models import Elder
 from sql.numbers import e164
 from sql.queries import calls, elders, orders, people
+from workflows.errors import StoreDown
+
+logger = logging.getLogger(__name__)
 
 NUMBER_FIELDS: Final = 3
 
@@ -60,9 +65,13 @@ async def enter(request: web.Request) -> web.StreamResponse:
         return _form(request, 422, filled.typed, filled.faults)
     if form.site and form.site not in [site.code for site in settings.sites]:
         return _form(request, 422, filled.typed, {"site": _("Choose one of the list.")})
-    async with request.app[DESK].database.writing() as session:
-        elder = await _add(session, form, settings)
-        call = await calls.one(session, form.call) if form.call else None
+    try:
+        async with request.app[DESK].database.writing() as session:
+            elder = await _add(session, form, settings)
+            call = await calls.one(session, form.call) if form.call else None
+    except StoreDown as down:
+        logger.warning("an elder was not saved: %s", down)
+        return _form(request, 503, filled.typed, refused=store_down())
     raise web.HTTPSeeOther(f"/calls/{call.id}" if call else f"/elders/{elder.elder_uid}")
 
 
@@ -89,9 +98,13 @@ def _form(
     status: int = 200,
     typed: Mapping[str, Any] | None = None,
     faults: Mapping[str, str] | None = None,
+    refused: Refused | None = None,
 ) -> web.Response:
     given = dict(typed or {})
     numbers = [*given.get("numbers", ()), *[""] * NUMBER_FIELDS]
     given["numbers"] = numbers[: max(NUMBER_FIELDS, len(given.get("numbers", ())))]
     sites = request.app[DESK].settings.sites
-    return page(request, "elders/new.html", status, typed=given, faults=faults or {}, sites=sites)
+    return page(
+        request, "elders/new.html", status,
+        typed=given, faults=faults or {}, refused=refused, sites=sites,
+    )  # fmt: skip

@@ -14,6 +14,7 @@ from agent_desk.language import gettext as _
 from agent_desk.render import page
 from sql.models import User
 from sql.queries import people
+from workflows.errors import StoreDown
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +39,20 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     if wait := desk.patience.wait_s(filled.form.name, address):
         fault = _("Too many failed tries. Wait %d seconds, then try again.") % wait
         return _form(request, 429, name=name, target=target, fault=fault)
-    user = await _user(request, filled.form)
+    try:
+        user = await _user(request, filled.form)
+        value = await desk.sessions.start(user) if user else ""
+    except StoreDown as down:
+        logger.warning("nobody can sign in: %s", down)
+        fault = _("The database does not answer. Try again in a few seconds.")
+        return _form(request, 503, name=name, target=target, fault=fault)
     if user is None:
         logger.info("sign-in refused from %s", address)
         fault = _("Name or password is wrong. Check capital letters and the keyboard's language.")
         return _form(request, 401, name=name, target=target, fault=fault)
     desk.patience.forget(filled.form.name, address)
     response = web.HTTPSeeOther(target)
-    desk.sessions.give(response, await desk.sessions.start(user))
+    desk.sessions.give(response, value)
     response.del_cookie(VISIT_COOKIE)
     raise response
 

@@ -27,17 +27,20 @@ LOUDNESS: Final = -23.0
 CEILING: Final = -3.0
 """dB below full scale that no peak passes, seen at four times the sample rate."""
 
-PAUSES: Final = {"，": 0.35, "、": 0.25, "；": 0.5, "：": 0.4, "。": 0.55, "？": 0.55, "！": 0.55}
+PAUSES: Final = {"，": 0.35, "、": 0.25, "；": 0.5, "：": 0.4, "。": 0.7, "？": 0.7, "！": 0.7}
 """Seconds of silence that each mark gets inside a prompt. Pauses let slow listeners catch up."""
 LEAD_WHOLE: Final = 0.15
 """Seconds of silence before and after a sentence; the first packets of a call may be lost."""
 LEAD_PIECE: Final = 0.05
 """The same for a piece, which Asterisk puts right behind another one."""
 CLEAR_GAP: Final = 0.07
-"""Seconds of silence at which a sentence can be cut into pieces."""
+"""Seconds of silence that are a pause between words."""
 
 _FRAME: Final = 0.01
 _QUIET: Final = -40.0
+"""dB against the loudest 10 ms: below it there is a gap inside the speech."""
+_FAINT: Final = -34.0
+"""Below it there is only breath before the first word and after the last."""
 
 
 def envelope(sound: Samples, rate: int) -> npt.NDArray[np.float64]:
@@ -50,22 +53,25 @@ def envelope(sound: Samples, rate: int) -> npt.NDArray[np.float64]:
 
 def trimmed(sound: Samples, rate: int) -> Samples:
     """The speech without the silence around it; a little is left for soft beginnings and ends."""
-    heard = np.flatnonzero(envelope(sound, rate) > _QUIET)
+    heard = np.flatnonzero(envelope(sound, rate) > _FAINT)
     size = int(rate * _FRAME)
-    return sound[max(0, heard[0] - 2) * size : (heard[-1] + 4) * size]
+    return sound[max(0, heard[0] - 3) * size : (heard[-1] + 6) * size]
 
 
 def with_pauses(sound: Samples, rate: int, text: str) -> Samples:
-    """Lengthens the silence at each punctuation mark inside `text` to what the mark deserves.
+    """Lengthens the silence at the punctuation marks inside `text` to what each mark deserves.
 
     The text says how many pauses there are, and they are the longest silences: so the short
-    closures inside words (t, k, zh) stay as they were spoken.
+    closures inside words (t, k, zh) stay as they were spoken. The voice runs over some commas;
+    then the silences that there are belong to the heavier marks.
     """
     marks = re.findall("[" + "".join(PAUSES) + "]", text.rstrip("".join(PAUSES)))
+    gaps = _longest_gaps(sound, rate, len(marks))
+    heaviest = sorted(range(len(marks)), key=lambda place: -PAUSES[marks[place]])[: len(gaps)]
     pieces, start = [], 0
-    for (first, last), mark in zip(_longest_gaps(sound, rate, len(marks)), marks, strict=False):
+    for (first, last), place in zip(gaps, sorted(heaviest), strict=True):
         middle = (first + last) // 2
-        more = int(PAUSES[mark] * rate) - (last - first)
+        more = int(PAUSES[marks[place]] * rate) - (last - first)
         pieces += [sound[start:middle], np.zeros(max(0, more), dtype=np.float32)]
         start = middle
     return np.concatenate([*pieces, sound[start:]])
@@ -75,7 +81,7 @@ def three_parts(sound: Samples, rate: int) -> tuple[Samples, Samples, Samples] |
     """A sentence cut at its two longest silences; None when it has not got two clear ones."""
     speech = trimmed(sound, rate)
     gaps = _longest_gaps(speech, rate, 2)
-    if len(gaps) < 2 or min(last - first for first, last in gaps) < CLEAR_GAP * rate:
+    if len(gaps) < 2:
         return None
     (first_ends, second_begins), (second_ends, third_begins) = gaps
     # Words begin and end softly, so that a little of the silence around them belongs to them.
@@ -88,11 +94,20 @@ def three_parts(sound: Samples, rate: int) -> tuple[Samples, Samples, Samples] |
 
 
 def _longest_gaps(sound: Samples, rate: int, wanted: int) -> list[tuple[int, int]]:
-    """The `wanted` longest silences inside a trimmed sound, in order, as ranges of samples."""
+    """The `wanted` longest silences between words, in order, as ranges of samples.
+
+    There may be fewer: the voice does not stop at every mark, and what is shorter than CLEAR_GAP
+    is the closing of the mouth inside a word.
+    """
     quiet = np.concatenate([[False], envelope(sound, rate) < _QUIET, [False]])
-    edges = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2) * int(rate * _FRAME)
-    longest = sorted(edges.tolist(), key=lambda gap: gap[0] - gap[1])[:wanted]
-    return sorted((first, last) for first, last in longest)
+    edges = np.flatnonzero(quiet[1:] != quiet[:-1]).reshape(-1, 2)
+    inside = [
+        (first, last) for first, last in edges.tolist() if first > 0 and last < len(quiet) - 2
+    ]
+    clear = [gap for gap in inside if gap[1] - gap[0] >= CLEAR_GAP / _FRAME]
+    size = int(rate * _FRAME)
+    longest = sorted(clear, key=lambda gap: gap[0] - gap[1])[:wanted]
+    return sorted((first * size, last * size) for first, last in longest)
 
 
 def resampled(sound: Samples, rate: int, wanted: int) -> Samples:

@@ -161,7 +161,7 @@ def centre_settings(block: Block) -> Settings:
             ],
             "queues": [
                 {"name": "hotline", "ring_s": 10, "wrap_up_s": 1, "max_waiting": 3},
-                {"name": "emergency", "ring_s": 10, "wrap_up_s": 1, "weight": 10},
+                {"name": "emergency", "ring_s": 10, "weight": 10},
             ],
             "seats": [{"extension": "1001", "name": "王芳"}, {"extension": "1002"}],
         }

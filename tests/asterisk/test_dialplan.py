@@ -238,7 +238,7 @@ def test_emergency_is_answered_before_those_who_wait_on_the_hotline(
         centre.pause("1002", False)
 
 
-@pytest.mark.parametrize("number", ["96102", "555000", "+8637496100", "tel96100"])
+@pytest.mark.parametrize("number", ["96102", "+96102", "555000", "+8637496100", "tel96100"])
 def test_every_other_number_reaches_a_queue(
     telephones: Carrier, centre_asterisk: Centre, number: str
 ) -> None:
@@ -246,8 +246,8 @@ def test_every_other_number_reaches_a_queue(
     centre, since = centre_asterisk, len(centre_asterisk.observer.events)
     telephones.call(number, tone=0)
     call = arrived(centre, since)
-    assert call["Entry"] == ("complaints" if number == "96102" else "hotline")
-    assert call["Dialled"] == "".join(c for c in number if c.isdigit())
+    assert call["Entry"] == ("complaints" if number.endswith("96102") else "hotline")
+    assert call["Dialled"].removeprefix("+") == "".join(c for c in number if c.isdigit())
     joined = centre.observer.wait_for("QueueCallerJoin", 40, since)
     assert joined["Queue"] == "hotline"
 
@@ -314,12 +314,13 @@ def test_a_draining_centre_refuses_new_calls_and_keeps_the_living(
     centre.observer.set_global("CARELINE_DRAIN", "1")
     try:
         centre.cli("dialplan reload")
-        since = len(centre.observer.events)
-        refused = telephones.call("96000", "13800000009")
-        ended = refused.wait_ended()
-        assert not refused.is_talking
-        assert ended["Cause"] in ("34", "38", "42"), ended
-        assert not centre.observer.find("CallArrived", since)
+        for number in ("96100", "96101", "96102", "555000"):
+            since = len(centre.observer.events)
+            refused = telephones.call(number, "13800000009")
+            ended = refused.wait_ended()
+            assert not refused.is_talking
+            assert ended["Cause"] in ("34", "38", "42"), ended
+            assert not centre.observer.find("CallArrived", since)
         time.sleep(2)
         assert not living.has_ended
     finally:
@@ -328,3 +329,41 @@ def test_a_draining_centre_refuses_new_calls_and_keeps_the_living(
     assert hears(living, SEAT) > ENOUGH_S
     telephones.call("96000").wait_talking()
     wait_until(lambda: len([leg for p in phones for leg in p.legs()]) == 2, 5, "a seat rings again")
+
+
+def test_a_draining_centre_still_takes_an_emergency(
+    telephones: Carrier, centre_asterisk: Centre
+) -> None:
+    """There may be no other centre that would."""
+    centre, since = centre_asterisk, len(centre_asterisk.observer.events)
+    phones = [telephones.phone(seat).answers(0.2, SEAT) for seat in ("1001", "1002")]
+    centre.observer.set_global("CARELINE_DRAIN", "1")
+    try:
+        elder = telephones.call("96000", tone=ELDER).wait_talking()
+        assert arrived(centre, since)["Entry"] == "emergency"
+        centre.observer.wait_for("AgentConnect", 10, since)
+        wait_until(lambda: any(_talking(phone) for phone in phones))
+        elder.hang_up()
+    finally:
+        centre.observer.set_global("CARELINE_DRAIN", "")
+
+
+def test_a_seat_is_rung_for_an_emergency_right_after_its_call(
+    telephones: Carrier, centre_asterisk: Centre
+) -> None:
+    """No rest after a call stands between a free seat and somebody who called for help."""
+    centre, since = centre_asterisk, len(centre_asterisk.observer.events)
+    centre.pause("1002")
+    try:
+        telephones.phone("1001").answers(0.2, SEAT)
+        first = telephones.call("96000", "13800000001", tone=ELDER).wait_talking()
+        centre.observer.wait_for("AgentConnect", 10, since)
+        telephones.call("96000", "13800000002", tone=ELDER).wait_talking()
+        centre.observer.wait_for("QueueCallerJoin", 5, since, CallerIDNum="13800000002")
+        since = len(centre.observer.events)
+        first.hang_up()
+        free = centre.observer.wait_for("AgentComplete", 5, since)
+        rung = centre.observer.wait_for("AgentCalled", 5, since, CallerIDNum="13800000002")
+        assert float(rung["Timestamp"]) - float(free["Timestamp"]) < 1.6
+    finally:
+        centre.pause("1002", False)

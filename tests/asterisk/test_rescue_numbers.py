@@ -35,6 +35,7 @@ def live_centre(
     settings = Settings.model_validate(
         {
             "addresses": {"host": live_block.centre},
+            "numbers": {"emergency": "+8637496000"},
             "rescue": {"live": True},
             "sites": SITES,
             "trunks": [{"name": "carrier", "host": f"{live_block.carrier}:5060"}],
@@ -67,6 +68,8 @@ def live_carrier(
         ("1001", "110", "0374110"),
         ("1002", "120", "0375120"),
         ("1001", "0374120", "0374120"),
+        ("1002", "0086120", "0375120"),
+        ("1001", "+86119", "0374119"),
     ],
 )
 def test_each_site_reaches_its_own_dispatchers(
@@ -82,6 +85,72 @@ def test_each_site_reaches_its_own_dispatchers(
     leg.hang_up()
     live_carrier.observer.assert_idle()
     live_centre.observer.assert_idle()
+
+
+@pytest.mark.parametrize("written", ["120#", "120*", "1-2-0", "120%23", "*120", "0120#"])
+def test_signs_in_a_number_lead_to_the_sites_own_dispatchers_too(
+    live_carrier: Carrier, live_centre: Centre, written: str
+) -> None:
+    """What is asked for is never the bare 120, which may be another city's."""
+    since, asked = len(live_centre.observer.events), len(live_carrier.observer.events)
+    live_carrier.number("0375120").answers(0.2, TERMINAL)
+    leg = live_carrier.phone("1002").dials(written).wait_talking()
+    rang = live_carrier.observer.find("Rang", asked)
+    assert [m["Number"] for m in rang] == ["0375120"]
+    placed = live_centre.observer.wait_for("CallPlaced", since=since)
+    assert placed["Dialled"] == "".join(c for c in written.split("%")[0] if c.isdigit())
+    leg.hang_up()
+    live_carrier.observer.assert_idle()
+    live_centre.observer.assert_idle()
+
+
+@pytest.mark.parametrize("number", ["+8637496000", "8637496000"])
+def test_a_carrier_that_delivers_international_numbers_reaches_the_emergency(
+    live_carrier: Carrier, live_centre: Centre, number: str
+) -> None:
+    """With its + and without: the emergency entry, and not the hotline."""
+    since = len(live_centre.observer.events)
+    elder = live_carrier.call(number, "13800000001").wait_talking()
+    arrived = live_centre.observer.wait_for("CallArrived", since=since)
+    assert (arrived["Entry"], arrived["Dialled"]) == ("emergency", number)
+    joined = live_centre.observer.wait_for("QueueCallerJoin", since=since)
+    assert joined["Queue"] == "emergency"
+    elder.hang_up()
+    live_carrier.observer.assert_idle()
+    live_centre.observer.assert_idle()
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["120#", "120*", "1-2-0", "0086120", "%23120", "120%23", "*119#", "+86-110", "00860374120",
+     "00863741-2-0#"],
+)  # fmt: skip
+def test_switched_off_no_sign_in_a_number_gets_it_past_the_guard(
+    telephones: Carrier, centre_asterisk: Centre, written: str
+) -> None:
+    """No INVITE at all reaches a carrier, for this number or any other."""
+    centre, since = centre_asterisk, len(centre_asterisk.observer.events)
+    asked = len(telephones.observer.events)
+    for number in ("120", "119", "110", written):
+        telephones.number(number).answers(0, TERMINAL)
+    seat = telephones.phone("1001").dials(written)
+    told = centre.observer.wait_for("DialEnded", since=since)
+    assert told["Status"] == "NOTALLOWED"
+    seat.wait_ended(20)
+    assert not seat.is_talking
+    assert not telephones.observer.find("Rang", asked)
+    assert not centre.observer.find("DialBegin", since)
+
+
+@pytest.mark.parametrize("written", ["#", "*%23*", "+"])
+def test_what_has_no_digit_is_no_number(
+    telephones: Carrier, centre_asterisk: Centre, written: str
+) -> None:
+    centre, since = centre_asterisk, len(centre_asterisk.observer.events)
+    seat = telephones.phone("1001").dials(written)
+    seat.wait_ended()
+    assert not seat.is_talking
+    assert not centre.observer.find("CallPlaced", since)
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,14 @@ class Centre:
 
         self.run(change())
 
+    def connected(self, is_up: bool) -> None:
+        """Asterisk comes or goes."""
+
+        async def change() -> None:
+            self.picture.connected(is_up)
+
+        self.run(change())
+
     def alarm(self, key: str, kind: str, text: str) -> None:
         async def change() -> None:
             alarm = RaiseAlarm(key=key, kind=kind, text=text)

@@ -107,6 +107,15 @@ def test_seats_trunks_and_alarms(page: Page, centre: Centre) -> None:
     centre.seat("1001", "offline")
 
 
+def test_the_telephone_system_is_away(page: Page, centre: Centre) -> None:
+    opened(page)
+    alarm = page.locator("#alarms li", has_text="电话系统没有响应")
+    centre.connected(False)
+    expect(alarm).to_contain_text("通话仍可自行继续")
+    centre.connected(True)
+    expect(alarm).to_have_count(0)
+
+
 def test_a_missing_recording_leads_to_its_call(page: Page, centre: Centre) -> None:
     opened(page)
     call = centre.call("+8613544440001", ago_s=90).whole()

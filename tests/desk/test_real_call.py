@@ -5,6 +5,7 @@ Everything runs: `./careline run`, a carrier with elders and a seat's phone, and
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,7 +20,8 @@ from playwright.sync_api import Browser, Page, expect
 from asterisk_conf.sounds import PROMPTS
 from tests.audio import find_prompt, loud_seconds
 from tests.desk.conftest import sign_in
-from tests.house import Town, call_of, listen, running, town_of, write_config
+from tests.desk.test_calls import until
+from tests.house import Town, call_of, ended_call, listen, running, town_of, write_config
 from tests.observer import wait_until
 from tests.telephone import Leg, claim_addresses
 
@@ -112,7 +114,8 @@ def test_a_call_becomes_a_page_with_its_recording_elder_and_order(
     page: Page, town: Town, outside: Outside
 ) -> None:
     outside(town.house.enter_elder, "测试老人乙", "+8637412340000")
-    town.carrier.phone("1001").answers(0.2, 740)
+    phone = town.carrier.phone("1001")
+    phone.answers(0.2, 740)
     page.goto("/")
     since = len(town.observer.events)
     elder = town.carrier.call("96100", "037412340000", tone=480).wait_talking()
@@ -129,26 +132,55 @@ def test_a_call_becomes_a_page_with_its_recording_elder_and_order(
     elder.hang_up()
     audio = page.locator("#recording audio")
     expect(audio).to_be_attached(timeout=30_000)
-    seconds = page.wait_for_function(
-        "() => { const a = document.querySelector('#recording audio');"
-        " return a && a.duration > 1 ? a.duration : 0 }"
-    )
-    assert seconds.json_value() > 5
+    until(lambda: audio.evaluate("it => it.duration > 5"), page)
     page.goto(f"/calls/{call_id}")
     expect(page.locator("#linked-orders li, #linked-orders tr")).to_have_count(1)
     page.locator("#linked-orders").get_by_role("link").first.click()
     expect(page.get_by_text("测试老人乙").first).to_be_visible()
     expect(page.get_by_text("换灯泡").first).to_be_visible()
-    # The next call of the same elder: the open order is offered, chosen, and lists both calls.
+    # The next call of the same elder: while it rings, its row leads to the open order, which is
+    # chosen and then lists both calls.
     order_page = page.url
+    page.goto("/")
+    phone.rings()
     since = len(town.observer.events)
     elder = town.carrier.call("96100", "037412340000").wait_talking()
     again = call_of(town, since)
-    page.goto(f"/calls/{again}")
+    expect(live.locator("[data-f=state]")).to_have_text(re.compile("振铃"), timeout=45_000)
+    live.get_by_role("link").click()
+    expect(page).to_have_url(re.compile(re.escape(f"/calls/{again}") + "$"))
+    expect(page.locator("#call-state")).to_contain_text("振铃")
     page.locator("#open-orders").get_by_role("button").click()
     expect(page.locator("#linked-orders")).to_contain_text("换灯泡")
     elder.hang_up()
     page.goto(order_page)
     for one in (call_id, again):
         expect(page.locator(f"a[href='/calls/{one}']").first).to_be_visible()
+    town.assert_silent()
+
+
+@pytest.mark.row("REC-01", part="calls")
+def test_a_call_whose_recording_cannot_be_made_is_an_alarm(
+    page: Page, town: Town, outside: Outside
+) -> None:
+    town.carrier.phone("1001").answers(0.2, 740)
+    page.goto("/")
+    since = len(town.observer.events)
+    elder = town.carrier.call("96100", "13800000077", tone=480).wait_talking()
+    call_id = call_of(town, since)
+    town.observer.wait_for("AgentConnect", 45, since)
+    listen(elder, 2)
+    # Somebody, or a broken disk, takes the sound away while they talk.
+    written = list(town.house.home.live_recordings.glob(f"{call_id}*"))
+    assert written, "nothing was being recorded"
+    for file in written:
+        file.unlink()
+    elder.hang_up()
+    outside(ended_call, town.house, call_id)
+    alarm = page.locator("#alarms li", has=page.locator(f"a[href='/calls/{call_id}']"))
+    expect(alarm).to_contain_text("录音缺失", timeout=90_000)
+    expect(alarm).to_contain_text("请补记通话内容")
+    alarm.get_by_role("link").click()
+    expect(page.locator("#recording")).to_contain_text("缺失")
+    expect(page.locator("#timeline")).to_contain_text("录音未能生成")
     town.assert_silent()

@@ -62,11 +62,19 @@ def talking(town: Town) -> tuple[str, Leg, Leg]:
     return call_id, elder, seat.wait_talking()
 
 
+def connects(house: House) -> int:
+    """How often a controller has connected to Asterisk in this home."""
+    log = (house.home.logs / "controller.log").read_text("utf-8")
+    return log.count("connected to Asterisk")
+
+
 @pytest.mark.parametrize("name", ["controller", "worker", "desk"])
 def test_a_talk_goes_on_while_a_process_is_killed(town: Town, name: str) -> None:
     call_id, elder, seat = talking(town)
     os.kill(town.house.child(name), signal.SIGKILL)
     listen(elder, 2)
+    if name == "controller":
+        wait_until(lambda: connects(town.house) == 2, 20, "the new controller", town.house.log)
     elder.hang_up()
     row = kept_recording(town.house, call_id)
     assert (row.result, row.state) == ("answered", "ended")

@@ -144,6 +144,45 @@ def test_no_agi_stands_before_an_emergency(home: Home, prompts: Path) -> None:
     assert "AGI(" in section(text, "hotline")
 
 
+def test_a_seats_number_is_cleaned_before_it_is_compared(home: Home, prompts: Path) -> None:
+    """What a seat dials is a pattern's only in its clean form."""
+    text = rendered(home, prompts, **FULL)["extensions.conf"]
+    first = section(text, "from-seat")
+    assert re.findall(r"exten => (\S+?),", first) == ["_[0-9#*+]!"]
+    assert "Goto(dialled,${CARELINE_DIALLED},1)" in first
+    assert "include" not in first
+    for name in ("dialled", "guarded", "anywhere"):
+        assert "EXTEN" not in section(text, name)
+
+
+def test_a_sites_own_number_is_guarded_in_its_local_form(home: Home, prompts: Path) -> None:
+    sites = [{"code": "main", "ambulance": "03745550120"}]
+    guarded = section(rendered(home, prompts, sites=sites)["extensions.conf"], "guarded")
+    for number in ("5550120", "03745550120", "+863745550120", "008603745550120"):
+        assert f"exten => {number},1," in guarded, number
+
+
+def test_an_entry_is_known_with_its_plus_and_without(home: Home, prompts: Path) -> None:
+    plan = {"emergency": "+8637496000"}
+    text = rendered(home, prompts, numbers=plan)["extensions.conf"]
+    carrier = section(text, "from-carrier")
+    for number, entry in (
+        *(("8637496000", "emergency"), ("+8637496000", "emergency")),
+        *(("96100", "hotline"), ("+96100", "hotline")),
+    ):
+        assert f"exten => {number},1,Gosub(arrive,s,1({entry},{number}))" in carrier
+        assert f"exten => {number},1,Goto(from-carrier,{number},1)" in section(text, "dialled")
+
+
+def test_the_watchdog_of_a_menu_is_no_call(home: Home, prompts: Path) -> None:
+    text = rendered(home, prompts, **FULL)["extensions.conf"]
+    watchdog = [li for li in section(text, "watch-menu").splitlines() if not li.startswith(";")]
+    for word in ("CARELINE_CALL", "MixMonitor", "Answer(", "Wait("):
+        assert not [line for line in watchdog if word in line], word
+    sound = home.asterisk / "data" / "sounds" / "zh" / "quarter-second.sln"
+    assert sound.read_bytes() == bytes(4000)
+
+
 def test_the_rescue_numbers_are_each_sites_own(home: Home, prompts: Path) -> None:
     sites = [
         {"code": "main", "ambulance": "0374120", "fire": "0374119", "police": "0374110"},
@@ -160,9 +199,16 @@ def test_switched_off_no_spelling_of_a_rescue_number_leaves(home: Home, prompts:
     text = rendered(home, prompts, sites=sites)["extensions.conf"]
     assert "dispatchers-" not in text
     guarded = section(text, "guarded")
-    for number in ("5550120", "_0XX120", "_0XXX110", "_+86XXX119", "86110"):
-        assert f"exten => {number},1," in guarded
-    order = section(text, "from-seat")
+    for number in (
+        *("5550120", "03745550120", "+863745550120", "00863745550120", "374120"),
+        *("_0XX120", "_0XXX110", "_86XX120", "_+86XXX119", "_0086XXX120", "_+860XXX120"),
+    ):
+        assert f"exten => {number},1," in guarded, number
+    order = section(text, "dialled")
+    for short in ("120", "119", "110"):
+        for spelling in ("", "0", "86", "+86", "0086", "+860", "00860"):
+            refused = f"exten => {spelling}{short},1,Gosub(place,s,1(${{CARELINE_DIALLED}}))\n"
+            assert f"{refused} same => n,Goto(placed,not-allowed,1)\n" in order
     assert order.index("include => guarded") < order.index("include => anywhere")
 
 
@@ -237,4 +283,5 @@ def test_every_prompt_that_is_played_is_in_the_catalogue(home: Home, prompts: Pa
     )
     catalogue = tomllib.loads((PROMPTS / "phrases.toml").read_text("utf-8"))
     assert {"notice", "greeting", "queue-thereare", "busy"} <= played
-    assert played <= {*catalogue["sentences"], *catalogue["pieces"]}
+    made = {"quarter-second"}
+    assert played - made <= {*catalogue["sentences"], *catalogue["pieces"]}

@@ -253,7 +253,8 @@ AFTERMATH: Final = (
 )  # fmt: skip
 OUTBOUND: Final = (
     placed(), party_rang(), party_rang("second"), party_answered("second"),
-    leg_ended("second", "called"), *(dialled(result) for result in DialResult), ended(), linked(),
+    leg_ended("second", "called"), dialled(DialResult.BUSY), dialled(DialResult.ANSWERED), ended(),
+    linked(),
 )  # fmt: skip
 
 

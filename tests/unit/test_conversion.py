@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 import wave
@@ -100,7 +101,7 @@ def loudness(samples: Samples) -> float:
 
 def test_the_elder_is_left_and_the_others_are_right(recordings: Recordings) -> None:
     """Each alone on their side, the shorter one filled up with silence; then the WAVs go."""
-    recordings.left(wav(tone(ELDER, 2.0)), wav(tone(OTHERS, 1.2)))
+    recordings.left(wav(tone(ELDER, 2.0)), wav(tone(OTHERS, 1.6)))
     kept = recordings.make()
     content = (recordings.root / FILE).read_bytes()
     assert (kept.file, kept.size) == (FILE, len(content))
@@ -108,9 +109,20 @@ def test_the_elder_is_left_and_the_others_are_right(recordings: Recordings) -> N
     assert kept.seconds == pytest.approx(2.0, abs=0.05)
     left, right = recordings.sides()
     assert pitch(left) == pytest.approx(ELDER, abs=5)
-    assert pitch(right[: int(1.2 * RATE)]) == pytest.approx(OTHERS, abs=5)
-    assert loudness(right[int(1.4 * RATE) :]) < 0.001
+    assert pitch(right[: int(1.6 * RATE)]) == pytest.approx(OTHERS, abs=5)
+    assert loudness(right[int(1.8 * RATE) :]) < 0.001
     assert recordings.wavs() == set()
+
+
+@pytest.mark.parametrize(("elder", "others"), [(2.0, 1.2), (1.2, 2.0), (0.0, 2.0)])
+def test_a_side_that_was_cut_is_no_whole_recording(
+    recordings: Recordings, elder: float, others: float
+) -> None:
+    """A disk that was full for a while: the WAVs are all that there is, and they stay."""
+    recordings.left(wav(tone(ELDER, elder)), wav(tone(OTHERS, others)))
+    with pytest.raises(NotVerified, match=r"s of 2\.0 s; the WAVs are kept"):
+        recordings.make()
+    assert len(recordings.wavs()) == 3
 
 
 def test_sides_of_different_rates_keep_their_pitch(recordings: Recordings) -> None:
@@ -219,7 +231,7 @@ def test_made_again_it_is_the_same_file(recordings: Recordings) -> None:
 @pytest.mark.usefixtures("quick")
 def test_on_a_full_disk_the_wavs_stay_and_half_a_file_does_not(recordings: Recordings) -> None:
     recordings.left(wav(tone(ELDER, 0.4)), wav(tone(OTHERS, 0.4)))
-    draft = (recordings.root / FILE).with_suffix(".part")
+    draft = (recordings.root / FILE).with_suffix(f".{os.getpid()}.part")
     draft.parent.mkdir(parents=True)
     draft.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left on device"):

@@ -12,6 +12,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from agent_desk import language, words
+from picture import TRUNK_ALARMS
 from sql import codec
 from workflows import call, order, recording
 from workflows.events import Channel, Entry
@@ -85,6 +86,13 @@ BODY = {
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["recording", "asterisk", *TRUNK_ALARMS.values()])
+def test_every_alarm_says_what_it_is_and_what_to_do(kind: str) -> None:
+    title, advice = words.alarms()[kind]
+    assert not title.isascii()
+    assert "请" in advice, "it asks somebody to do something"
 
 
 @pytest.mark.parametrize("event", sorted(codec.EVENTS))

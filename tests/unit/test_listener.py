@@ -43,6 +43,7 @@ class Ear:
     def __init__(self) -> None:
         self.asterisk = Asterisk()
         self.told: list[Event | Change | bool] = []
+        self.stored: list[bool] = []
         self.away = 0
         self.open: dict[str, str] = {}
         self.listener = Listener(
@@ -50,7 +51,7 @@ class Ear:
             Translator("node1", str),
             Switchboard(["1001"], {"carrier": False}),
             handle=self.take, open_calls=self.open_calls, changed=self.take,
-            connected=self.told.append, now=lambda: NOW,
+            connected=self.told.append, stored=self.stored.append, now=lambda: NOW,
         )  # fmt: skip
 
     async def take(self, what: Event | Change) -> None:

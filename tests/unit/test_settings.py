@@ -55,6 +55,18 @@ WRONG = {
     "sound ports": ('[addresses]\nrtp = "9-10"', ["addresses.rtp", "'9-10'", "10000-10999"]),
     "same numbers": ('[numbers]\nhotline = "96000"', ["numbers", "two entries have one number"]),
     "no number": ('[numbers]\nhotline = "hot"', ["numbers.hotline", "'hot'", "2 to 15 digits"]),
+    "one number with and without +": (
+        '[numbers]\nhotline = "8637496000"\nemergency = "+8637496000"',
+        ["numbers", "two entries have one number"],
+    ),
+    "short number with +": (
+        '[numbers]\nhotline = "+1001"',
+        ["numbers.hotline", "'+1001'", "+8637496000"],
+    ),
+    "rest in an emergency": (
+        '[[queues]]\nname = "hotline"\n[[queues]]\nname = "emergency"\nwrap_up_s = 5',
+        ["queues[1]", "emergency", "wrap_up_s = 5", "right would be wrap_up_s = 0"],
+    ),
     "seats twice": (SEATS + SEATS, ["seats", "'1001'", "twice", "once"]),
     "seat's queue": (SEATS + 'queues = ["vip"]', ["1001", "vip", "emergency", "hotline"]),
     "seat's site": (SEATS + 'site = "moon"', ["1001", "moon", "main"]),
@@ -182,6 +194,21 @@ def test_nothing_need_be_set() -> None:
     assert found.addresses.sip_address == "127.0.0.1:5060"
     assert found.addresses.internal == "127.0.0.1"
     assert [seat.extension for seat in found.seats] == ["1001", "1002"]
+
+
+def test_an_entry_may_be_an_international_number() -> None:
+    found = load(None, {"CARELINE_NUMBERS_EMERGENCY": "+8637496000"})
+    assert found.numbers.emergency == "+8637496000"
+
+
+def test_only_the_emergency_line_gives_no_rest() -> None:
+    queues = ({"name": "emergency"}, {"name": "hotline"}, {"name": "other", "wrap_up_s": 3})
+    found = Settings.model_validate({"queues": queues})
+    assert [queue.wrap_up_s for queue in found.queues] == [0, 10, 3]
+    assert {queue.name: queue.wrap_up_s for queue in Settings().queues} == {
+        "hotline": 10,
+        "emergency": 0,
+    }
 
 
 def test_another_host_moves_everything() -> None:

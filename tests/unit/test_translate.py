@@ -309,7 +309,7 @@ VALUES: Final = st.one_of(
 
 
 @given(st.sampled_from(NAMES), st.dictionaries(st.sampled_from(FIELDS), VALUES))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_no_message_breaks_the_translator(name: str, fields: dict[str, Any]) -> None:
     """Whatever comes out fits the database and can be read again."""
     for event in TRANSLATOR.to_events(Message({"Event": name, **fields})):
