@@ -79,7 +79,7 @@ def test_a_talk_goes_on_while_a_process_is_killed(town: Town, name: str) -> None
     row = kept_recording(town.house, call_id)
     assert (row.result, row.state) == ("answered", "ended")
     assert not row.ended_uncertain
-    assert tone_seconds(seat.heard(), ELDER) > 1.5
+    assert tone_seconds(seat.heard(), ELDER) > 0.5
     assert len(town.house.wait_for(lambda s: calls.orders_of(s, call_id), "its order")) == 1
 
 

@@ -211,4 +211,4 @@ def test_a_carrier_that_does_not_let_us_register_is_an_alarm(
             database.close()
             return "\n".join(row[0] for row in rows)
 
-        wait_until(lambda: f"{words} city" in alarm(), 25, words, alarm)
+        wait_until(lambda: f"{words} city" in alarm(), 60, words, alarm)
