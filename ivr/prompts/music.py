@@ -25,7 +25,7 @@ SEED: Final = 20
 _SCALE: Final = (0, 2, 4, 7, 9)
 """gong, shang, jue, zhi, yu: the semitones of the Chinese pentatonic above its root."""
 _ROOT_HZ: Final = 261.63
-_LOWEST, _HIGHEST = 2, 11
+_LOWEST, _HIGHEST = 2, 9
 _RHYTHMS: Final = ((0.0, 2.0), (0.0, 1.5, 2.0), (0.0, 1.0, 2.0), (0.0, 2.0, 3.0), (0.0,))
 _BASS: Final = (0, 3, 4, 3)
 _FORM: Final = "AABA"
@@ -61,7 +61,7 @@ def _melody() -> list[tuple[float, int, float]]:
 
 def _phrase(chance: Random) -> list[tuple[float, int, float]]:
     notes: list[tuple[float, int, float]] = []
-    degree = chance.choice((5, 7, 8))
+    degree = chance.choice((5, 6, 7))
     bars = BARS // len(_FORM)
     for bar in range(bars):
         rhythm = _RHYTHMS[-1] if bar == bars - 1 else chance.choice(_RHYTHMS[:-1])
@@ -89,7 +89,7 @@ def _pluck(hertz: float, strength: float) -> Samples:
     for overtone in range(1, 7):
         if overtone * hertz > 0.42 * NARROW:
             break
-        decay = 0.9 / overtone**0.7
+        decay = 1.2 / overtone**0.8
         note += np.sin(2 * np.pi * overtone * hertz * time) * np.exp(-time / decay) / overtone**1.6
     # The attack takes 12 ms: a plucked string without its click. The end fades to nothing.
     shape = np.minimum(1.0, time / 0.012) * np.minimum(1.0, (time[-1] - time) / 0.5)
