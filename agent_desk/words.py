@@ -116,6 +116,11 @@ def alarms() -> dict[str, tuple[str, str]]:
             _("A carrier refuses us"),
             _("New calls may not get in. Check the trunk's user name and password."),
         ),
+        "database": (
+            _("The database does not answer"),
+            _("Calls go on; what happens in them is written down as soon as it is back. Tell your "
+              "administrator."),
+        ),
         "asterisk": (
             _("The telephone system does not answer"),
             _("Calls go on by themselves while it lives. It is being reached again; tell your "

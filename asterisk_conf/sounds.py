@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -32,15 +33,23 @@ def copy_sounds(prompts: Path, data: Path, user: str) -> None:
     for file in sorted((prompts / "zh").glob("emergency-wait.*")):
         if file.suffix in SOUND_FILES:
             wanted[data / "moh" / "emergency" / f"1-{file.name}"] = file
+    pace = data / "sounds" / "zh" / "quarter-second.sln"
+    _open_folders(data, (*wanted, pace))
     for copy, original in wanted.items():
         _copy_if_changed(original, copy, user)
-    pace = data / "sounds" / "zh" / "quarter-second.sln"
     _write_if_changed(QUARTER_SECOND, pace, user)
     _remove_what_is_gone(data, frozenset((*wanted, pace)))
 
 
+def _open_folders(data: Path, files: Iterable[Path]) -> None:
+    """Make the folders in DATA; Asterisk's user can look into them, whatever our umask is."""
+    needed = {folder for file in files for folder in file.relative_to(data).parents}
+    for folder in sorted(needed - {Path()}):
+        (data / folder).mkdir(exist_ok=True)
+        (data / folder).chmod(0o755)
+
+
 def _copy_if_changed(original: Path, copy: Path, user: str) -> None:
-    copy.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     source = original.stat()
     try:
         there = copy.stat()
@@ -54,7 +63,6 @@ def _copy_if_changed(original: Path, copy: Path, user: str) -> None:
 
 
 def _write_if_changed(sound: bytes, file: Path, user: str) -> None:
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     if file.exists() and file.read_bytes() == sound:
         return
     beside = _beside(file)

@@ -1,16 +1,19 @@
 """Prints which requirement rows the tests show: the conformity table.
 
-Reads tests/rows.csv (all rows) and results/rows.json (what the last test runs showed, and on which
-commit). A row with named parts is shown only when a passing test shows each part.
+Reads tests/rows.csv (all rows), the tests' own marks, and results/rows.json (what the last test
+runs showed, and on which commit). A row is shown when every test that is marked with it ran and
+passed; one with named parts only when such tests show each part.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
 import json
 import sys
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +22,10 @@ from launch.steps import CHECKOUT
 
 ROWS: Final = CHECKOUT / "tests" / "rows.csv"
 RESULTS: Final = CHECKOUT / "results" / "rows.json"
+TESTS: Final = CHECKOUT / "tests"
+
+Marks = Sequence[Sequence[str]]
+"""Rows with the part of each, which may be empty."""
 
 
 class UnknownRow(Exception):
@@ -39,15 +46,23 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the tests show of a row: their number, and by part whether they all passed."""
+    """What the tests show of a row: how many there are and ran, and which parts' tests failed."""
 
-    tests: int
-    by_part: dict[str, bool]
+    tests: int = 0
+    ran: int = 0
+    parts: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
 
     def is_whole(self, row: Row) -> bool:
-        if not self.by_part or not all(self.by_part.values()):
+        if not self.tests or self.ran < self.tests or self.failed:
             return False
-        return not row.parts or set(row.parts) <= set(self.by_part)
+        return not row.parts or set(row.parts) <= self.parts
+
+    def with_test(self, part: str, passed: bool | None) -> Shown:
+        """With one more test of the row; None when it did not run."""
+        failed = self.failed | {part} if passed is False else self.failed
+        ran = self.ran + (passed is not None)
+        return Shown(self.tests + 1, ran, self.parts | {part}, failed)
 
 
 def read_rows(file: Path = ROWS) -> dict[str, Row]:
@@ -65,26 +80,63 @@ def read_rows(file: Path = ROWS) -> dict[str, Row]:
         }
 
 
-def read_shown(rows: dict[str, Row], results: dict[str, Any]) -> dict[str, Shown]:
+def read_marks(folder: Path = TESTS) -> dict[str, Marks]:
+    """Every test function that is marked with rows, by its node id, as it stands in the source.
+
+    A run of some tests leaves no trace of the others; the source knows of them all.
+    """
+    marked: dict[str, Marks] = {}
+    for file in sorted(folder.rglob("*.py")):
+        name = f"{folder.name}/{file.relative_to(folder).as_posix()}"
+        marked |= _marked_in(ast.parse(file.read_bytes(), str(file)).body, name)
+    return marked
+
+
+def _marked_in(body: Sequence[ast.stmt], scope: str) -> dict[str, Marks]:
+    marked: dict[str, Marks] = {}
+    for it in body:
+        if isinstance(it, ast.ClassDef):
+            marked |= _marked_in(it.body, f"{scope}::{it.name}")
+        if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef) and (marks := [*_marks_of(it)]):
+            marked[f"{scope}::{it.name}"] = marks
+    return marked
+
+
+def _marks_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, str]]:
+    for mark in test.decorator_list:
+        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.row":
+            named = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
+            yield ast.literal_eval(mark.args[0]), named.get("part") or ""
+
+
+def read_shown(
+    rows: Mapping[str, Row], results: Mapping[str, Any], marked: Mapping[str, Marks]
+) -> dict[str, Shown]:
     """What each row's tests showed. Raises UnknownRow for a mark that means nothing."""
-    tests: defaultdict[str, int] = defaultdict(int)
-    parts: defaultdict[str, dict[str, bool]] = defaultdict(dict)
-    for nodeid, result in results.get("tests", {}).items():
-        for row_id, part in result["rows"]:
+    tests: dict[str, tuple[Marks, bool | None]] = {
+        nodeid: (result["rows"], result["passed"])
+        for nodeid, result in results.get("tests", {}).items()
+    }
+    # A test with parameters has a result for each; its function has none of its own.
+    known = {nodeid.partition("[")[0] for nodeid in tests}
+    tests |= {nodeid: (marks, None) for nodeid, marks in marked.items() if nodeid not in known}
+    shown: defaultdict[str, Shown] = defaultdict(Shown)
+    for nodeid, (marks, passed) in tests.items():
+        for row_id, part in marks:
             row = rows.get(row_id)
             if row is None or (part and part not in row.parts) or (row.parts and not part):
                 wanted = f"{row_id} (parts: {', '.join(row.parts) or 'none'})" if row else row_id
                 raise UnknownRow(f"{nodeid}: no row {wanted} with part {part!r} in {ROWS.name}")
-            tests[row_id] += 1
-            parts[row_id][part] = parts[row_id].get(part, True) and result["passed"]
-    return {row_id: Shown(tests[row_id], parts[row_id]) for row_id in tests}
+            shown[row_id] = shown[row_id].with_test(part, passed)
+    return dict(shown)
 
 
 def as_json(rows: dict[str, Row], shown: dict[str, Shown]) -> dict[str, Any]:
-    nothing = Shown(0, {})
+    nothing = Shown()
     return {
         row.id: {
             "tests": shown.get(row.id, nothing).tests,
+            "ran": shown.get(row.id, nothing).ran,
             "passed": shown.get(row.id, nothing).is_whole(row),
         }
         for row in rows.values()
@@ -109,11 +161,11 @@ def print_table(rows: dict[str, Row], shown: dict[str, Shown], commit: str) -> N
 def state_of(row: Row, shown: Shown) -> str:
     if shown.is_whole(row):
         return f"shown ({shown.tests} tests)"
-    failed = sorted(part for part, passed in shown.by_part.items() if not passed)
-    missing = [part for part in row.parts if part not in shown.by_part]
-    if failed:
-        return f"FAILED {', '.join(failed)}".rstrip()
-    return f"in part; not yet: {', '.join(missing)}"
+    if shown.failed:
+        return f"FAILED {', '.join(sorted(shown.failed))}".rstrip()
+    if shown.ran < shown.tests:
+        return f"not shown ({shown.ran} of {shown.tests} tests ran)"
+    return f"in part; not yet: {', '.join(part for part in row.parts if part not in shown.parts)}"
 
 
 def main() -> int:
@@ -127,7 +179,7 @@ def main() -> int:
         print("careline: no test result yet; run ./careline test first", file=sys.stderr)
         return 2
     try:
-        shown = read_shown(rows, results)
+        shown = read_shown(rows, results, read_marks(TESTS))
     except UnknownRow as wrong:
         print(f"careline: {wrong}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from datetime import UTC, datetime
@@ -15,12 +16,22 @@ RESULTS: Final = ROOT / "results" / "rows.json"
 
 
 class RowResults:
-    """Notes for each row mark whether its test passed, and writes them when the run ends."""
+    """Notes for each row mark whether its test passed, and writes them when the run ends.
+
+    A marked test that was left out or skipped is noted too, as neither passed nor failed.
+    """
 
     def __init__(self) -> None:
         self.marks: dict[str, list[tuple[str, str]]] = {}
-        self.outcomes: dict[str, bool] = {}
+        self.outcomes: dict[str, bool | None] = {}
+        self.commit = ""
 
+    def pytest_sessionstart(self) -> None:
+        # Files that change while the tests run were not what was tested.
+        self.commit = current_commit()
+
+    # Before pytest's own, which takes out what `-k` and `-m` do not choose.
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         for item in items:
             marks = [
@@ -31,20 +42,21 @@ class RowResults:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.nodeid in self.marks:
-            before = self.outcomes.get(report.nodeid, True)
-            self.outcomes[report.nodeid] = before and report.passed
+            now = None if report.skipped else report.passed
+            self.outcomes[report.nodeid] = worse(self.outcomes.get(report.nodeid, True), now)
 
     def pytest_sessionfinish(self) -> None:
         if not self.outcomes:
             return
-        now, commit = self._kept(), current_commit()
-        tests = now["tests"] if now.get("commit") == commit else {}
-        for nodeid, passed in self.outcomes.items():
-            tests[nodeid] = {"rows": self.marks[nodeid], "passed": passed}
+        kept = self._kept()
+        tests = kept["tests"] if kept.get("commit") == self.commit else {}
+        for nodeid, rows in self.marks.items():
+            if nodeid in self.outcomes or nodeid not in tests:
+                tests[nodeid] = {"rows": rows, "passed": self.outcomes.get(nodeid)}
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(
             json.dumps(
-                {"commit": commit, "at": datetime.now(UTC).isoformat(), "tests": tests},
+                {"commit": self.commit, "at": datetime.now(UTC).isoformat(), "tests": tests},
                 indent=1,
                 ensure_ascii=False,
             )
@@ -61,11 +73,25 @@ class RowResults:
         return kept
 
 
+def worse(one: bool | None, other: bool | None) -> bool | None:
+    """A failure weighs more than not having run, and that more than success."""
+    if one is False or other is False:
+        return False
+    return None if one is None or other is None else True
+
+
 def current_commit() -> str:
-    """The commit that is tested; marked when the files differ from it."""
+    """The commit that is tested; with a hash of what differs from it, so that no two mix."""
     try:
         head = git("rev-parse", "HEAD")
-        return head + ("+changes" if git("status", "--porcelain") else "")
+        if not git("status", "--porcelain"):
+            return head
+        changes = hashlib.sha256(git("diff", "HEAD").encode("utf-8", "surrogateescape"))
+        for name in git("ls-files", "-z", "--others", "--exclude-standard").split("\0"):
+            if name and (ROOT / name).is_file():
+                changes.update(name.encode("utf-8", "surrogateescape"))
+                changes.update((ROOT / name).read_bytes())
+        return f"{head}+changes.{changes.hexdigest()[:8]}"
     except (OSError, subprocess.CalledProcessError):
         # A release without its history is tested as it lies there.
         return "unknown"
@@ -73,8 +99,9 @@ def current_commit() -> str:
 
 def git(*words: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(ROOT), *words], check=True, capture_output=True, text=True
-    ).stdout.strip()
+        ["git", "-C", str(ROOT), *words],
+        check=True, capture_output=True, encoding="utf-8", errors="surrogateescape",
+    ).stdout.strip()  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:

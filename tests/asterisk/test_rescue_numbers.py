@@ -98,7 +98,7 @@ def test_signs_in_a_number_lead_to_the_sites_own_dispatchers_too(
     rang = live_carrier.observer.find("Rang", asked)
     assert [m["Number"] for m in rang] == ["0375120"]
     placed = live_centre.observer.wait_for("CallPlaced", since=since)
-    assert placed["Dialled"] == "".join(c for c in written.split("%")[0] if c.isdigit())
+    assert placed["Dialled"] == "".join(c for c in written.partition("%")[0] if c.isdigit())
     leg.hang_up()
     live_carrier.observer.assert_idle()
     live_centre.observer.assert_idle()

@@ -128,7 +128,7 @@ def test_a_call_becomes_a_page_with_its_recording_elder_and_order(
     page.get_by_label("服务内容").fill("换灯泡")
     page.get_by_role("button", name="建立工单").click()
     expect(page.locator("#linked-orders")).to_contain_text("换灯泡")
-    listen(elder, 2)
+    listen(elder, 6)
     elder.hang_up()
     audio = page.locator("#recording audio")
     expect(audio).to_be_attached(timeout=30_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
@@ -266,6 +267,17 @@ def test_sounds_are_copied_when_they_changed(home: Home, prompts: Path) -> None:
     copy_sounds(prompts, data, "")
     assert notice.read_bytes() == b"another"
     assert not (data / "sounds" / "zh" / "digits" / "1.wav").exists(), "gone is gone"
+
+
+def test_asterisk_may_read_the_sounds_whatever_our_umask_is(home: Home, prompts: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        rendered(home, prompts)
+    finally:
+        os.umask(mask)
+    for made in (home.asterisk / "data" / "sounds").rglob("*"):
+        assert stat.S_IMODE(made.stat().st_mode) == (0o755 if made.is_dir() else 0o644), made
+        assert stat.S_IMODE(made.parent.stat().st_mode) == 0o755, made.parent
 
 
 def test_no_template_was_forgotten(home: Home, prompts: Path) -> None:

@@ -98,7 +98,7 @@ WRONG = {
     ),
     "trunk's codec": (TRUNK + 'codecs = ["g729"]', ["trunks[0].codecs[0]", "'g729'", "alaw"]),
     "zone": ('[centre]\ntime_zone = "Bejing"', ["centre.time_zone", "Bejing", "Asia/Shanghai"]),
-    "database": ('[database]\nurl = "mysql://x"', ["database.url", "mysql://x", "postgresql"]),
+    "database": ('[database]\nurl = "mysql://x"', ["database.url", "(hidden)", "postgresql"]),
     "switch": ('[rescue]\nlive = "perhaps"', ["rescue.live", "perhaps", "true or false"]),
     "no TOML": ("[centre\n", ["not valid TOML", "careline.example.toml"]),
 }
