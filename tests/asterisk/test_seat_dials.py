@@ -140,13 +140,13 @@ def test_a_carrier_that_never_answers_is_given_up_in_time(
         since = len(centre.observer.events)
         began = time.monotonic()
         seat = telephones.phone("1001").dials(NUMBER)
-        told = dial_ended(centre, since, 25)
+        told = dial_ended(centre, since, 40)
         took = time.monotonic() - began
         seat.wait_ended(15)
     assert silent.requests_of("INVITE")
     # What counts is the refusal of the first carrier, which did answer.
     assert (told["Status"], told["Trunk"], told["HangupCause"]) == ("CONGESTION", "carrier", "34")
-    assert took < 12
+    assert took < 25, "without the shorter timer it is 32 s"
 
 
 def test_the_seat_hangs_up_while_it_rings(telephones: Carrier, centre_asterisk: Centre) -> None:
