@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -118,14 +117,15 @@ class Runner:
         now = self._clock.now()
         for timer in await self._store.due_timers(now):
             try:
-                await self._fire(timer, now)
+                await self._fire(timer)
             except StoreDown:
                 raise
             except Exception:
                 # One timer that cannot be fired must not hold up all that are due after it.
                 logger.exception("a timer of %s %s failed", timer.process, timer.case_id)
 
-    async def _fire(self, timer: DueTimer, now: datetime) -> None:
+    async def _fire(self, timer: DueTimer) -> None:
+        now = self._clock.now()
         process = self._processes.by_name[timer.process]
         assert process.on_timer, f"{process.name} started a timer that it has no event for"
         await self.handle(process.on_timer(case_id=timer.case_id, at=now, name=timer.name))
