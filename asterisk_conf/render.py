@@ -6,6 +6,7 @@ leaves the old configuration whole.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import pwd
@@ -76,11 +77,10 @@ def fill(
     folders: Sequence[Path], values: Mapping[str, Any], only: Sequence[str] = ()
 ) -> dict[str, str]:
     """The templates of the folders as file name and text; all of them, or `only` those named."""
-    loader = FileSystemLoader([str(folder) for folder in folders])
-    plain = _environment(loader, _safe_in_a_line)
-    strict = _environment(loader, _safe_in_an_argument)
+    plain = _environment(tuple(folders), _safe_in_a_line)
+    strict = _environment(tuple(folders), _safe_in_an_argument)
     texts = {f"{name}.conf": "; Written by Careline: the defaults are right.\n" for name in EMPTY}
-    for template in sorted(loader.list_templates()):
+    for template in sorted(plain.list_templates()):
         if not template.endswith(".conf.j2"):
             continue
         name = template.removesuffix(".j2")
@@ -124,10 +124,11 @@ def give_to(path: Path, user: str) -> None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
-def _environment(loader: FileSystemLoader, check: Any) -> Environment:
+@functools.cache
+def _environment(folders: tuple[Path, ...], check: Any) -> Environment:
     # Nothing here is HTML; what protects these files is the check of every value.
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader([str(folder) for folder in folders]),
         undefined=StrictUndefined,
         finalize=check,
         keep_trailing_newline=True,

@@ -117,6 +117,8 @@ class Switchboard:
         registered = {
             plain(one.get("ObjectName")): REGISTRATIONS.get(plain(one.get("Status")), DOWN)
             for one in await ami.listing("PJSIPShowRegistrationsOutbound")
+            # The list holds the credentials too, under the same name and without a status.
+            if one.get("Event") == "OutboundRegistrationDetail"
         }
         changes: list[Change] = []
         for name, registers in self._registers.items():

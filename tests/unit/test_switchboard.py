@@ -32,7 +32,8 @@ def contact(trunk: str, status: str) -> dict[str, Any]:
 
 
 def registration(trunk: str, status: str) -> dict[str, Any]:
-    return {"ObjectName": f"trunk-{trunk}", "Status": status}
+    name = f"trunk-{trunk}"
+    return {"Event": "OutboundRegistrationDetail", "ObjectName": name, "Status": status}
 
 
 @pytest.fixture
@@ -93,7 +94,11 @@ async def test_a_registering_trunk_is_as_its_registration(
 ) -> None:
     asterisk = Asterisk(
         PJSIPShowContacts=[contact("registering", "Reachable")],
-        PJSIPShowRegistrationsOutbound=[registration("registering", status)],
+        # Asterisk lists the credentials after their registration, under the same name.
+        PJSIPShowRegistrationsOutbound=[
+            registration("registering", status),
+            {"Event": "AuthDetail", "ObjectName": "trunk-registering"},
+        ],
     )
     await board.read_trunks(asterisk.as_ami())
     assert board.trunks["registering"].state == state
