@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.queries import calls
 from tests.audio import tone_seconds
@@ -58,8 +59,14 @@ def talking(town: Town) -> tuple[str, Leg, Leg]:
     elder = town.carrier.call("96100", caller="13800000005", tone=ELDER).wait_talking()
     call_id = call_of(town, since)
     town.observer.wait_for("AgentConnect", 45, since)
-    seat = town.carrier.phone("1001").wait_ringing()
-    return call_id, elder, seat.wait_talking()
+    seat = town.carrier.phone("1001").wait_ringing().wait_talking()
+
+    async def answered(session: AsyncSession) -> bool:
+        row = await calls.one(session, call_id)
+        return row is not None and row.answered_at is not None
+
+    town.house.wait_for(answered, f"the answer of {call_id} in the database")
+    return call_id, elder, seat
 
 
 def connects(house: House) -> int:
