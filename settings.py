@@ -206,13 +206,18 @@ class Rescue(Part):
 
 
 class Site(Part):
-    """A site and the numbers that reach *its* dispatchers: a bare 120 may reach another city's."""
+    """A site and the numbers that reach *its* dispatchers: a bare 120 may reach another city's.
+
+    `fallback_phone` is the seat whose phone an emergency rings whatever else fails; empty is the
+    first seat of the site (Settings.fallback_phones).
+    """
 
     code: Name = "main"
     name: Plain = "本部"
     ambulance: Digits = "120"
     fire: Digits = "119"
     police: Digits = "110"
+    fallback_phone: str = ""
 
 
 class Trunk(Part):
@@ -320,7 +325,25 @@ class Settings(Part):
                     f"seat {seat.extension} has queues {sorted(unknown)}; right would be some of "
                     f"{sorted(queues)}"
                 )
+        for site in self.sites:
+            own = [seat.extension for seat in self.seats if seat.site == site.code]
+            if site.fallback_phone and site.fallback_phone not in own:
+                raise ValueError(
+                    f"site {site.code} has fallback_phone = {site.fallback_phone!r}; right would "
+                    f"be the extension of one of its seats, of {own}"
+                )
         return self
+
+    @property
+    def fallback_phones(self) -> dict[str, str]:
+        """The fallback phone of each site that has a seat: site to extension."""
+        first = {seat.site: seat.extension for seat in reversed(self.seats)}
+        chosen = {site.code: site.fallback_phone for site in self.sites if site.fallback_phone}
+        return {
+            site.code: chosen.get(site.code) or first[site.code]
+            for site in self.sites
+            if site.code in chosen or site.code in first
+        }
 
     def database_url(self, home: Path) -> str:
         """The SQLAlchemy address of the database; SQLite in the home unless set."""

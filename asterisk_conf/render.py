@@ -32,10 +32,15 @@ AMI_USER: Final = "careline"
 AGI_PORT: Final = 4573
 RING_S: Final = 60
 """How long a number outside may ring before the seat is told that nobody answers."""
+RESCUE_CALL_S: Final = 60
+"""How long a contact, or a seat that an emergency asks for by name, may ring."""
+CONTACTS_AFTER_S: Final = 30
+"""How long an elder may be alone before the dialplan calls the contacts, and then once more."""
 
 FOLDERS: Final = ("etc", "lib", "keys", "data", "spool", "run", "log")
 EMPTY: Final = ("acl", "ccss", "features", "pjproject", "queuerules", "stasis", "udptl")
 """Files that Asterisk complains about when they are missing; its defaults are right for us."""
+LOOKS_PER_S: Final = 4
 SHORT_NUMBERS: Final = ("120", "119", "110")
 WATCH_S: Final = 2_000_000
 """How long the watchdog of a menu may live: longer than any call, for it ends by itself."""
@@ -202,6 +207,10 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
             (prefix + short, short) for short in SHORT_NUMBERS for prefix in _prefixes(settings)
         ],
         "guarded": sorted(_guarded(settings)),
+        "never": _never(settings),
+        "rescue_seats": _rescue_seats(settings),
+        "rescue_patience": round(CONTACTS_AFTER_S * LOOKS_PER_S),
+        "rescue_call_s": RESCUE_CALL_S,
     }
 
 
@@ -263,6 +272,20 @@ def _guarded(settings: Settings) -> Iterable[str]:
         elif not number.startswith("0"):
             written |= {prefix + area[1:] + number for prefix in prefixes}
     return written - {"", *SHORT_NUMBERS}
+
+
+def _never(settings: Settings) -> list[str]:
+    """What is no contact of an elder: a short number, and while that is switched off no other way
+    to the dispatchers."""
+    short = {prefix + number for number in SHORT_NUMBERS for prefix in _prefixes(settings)}
+    return sorted(short if settings.rescue.live else short.union(_guarded(settings)))
+
+
+def _rescue_seats(settings: Settings) -> list[str]:
+    """The phones that the dialplan rings for an emergency: those that serve it, and the fallback
+    phone of each site."""
+    serving = (seat.extension for seat in settings.seats if "emergency" in seat.queues)
+    return list(dict.fromkeys((*serving, *settings.fallback_phones.values())))
 
 
 def centre_instance(settings: Settings, home: Home, asterisk: Installation, user: str) -> Instance:

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Final
 
 PROMPTS: Final = Path(__file__).resolve().parent.parent / "ivr" / "prompts"
-QUARTER_SECOND: Final = bytes(2 * 8000 // 4)
-"""Silence, 8,000 samples a second of two bytes each: the pace of the dialplan's watchdog."""
+PACES: Final = {"quarter-second": bytes(2 * 8000 // 4), "moment": bytes(2 * 8000 // 50)}
+"""Silence, 8,000 samples a second of two bytes each: by these the dialplan's watchdogs keep time.
+
+A moment is one packet, 20 ms."""
 SOUND_FILES: Final = frozenset({".wav", ".sln", ".sln16", ".alaw", ".ulaw"})
 
 
@@ -33,12 +35,13 @@ def copy_sounds(prompts: Path, data: Path, user: str) -> None:
     for file in sorted((prompts / "zh").glob("emergency-wait.*")):
         if file.suffix in SOUND_FILES:
             wanted[data / "moh" / "emergency" / f"1-{file.name}"] = file
-    pace = data / "sounds" / "zh" / "quarter-second.sln"
-    _open_folders(data, (*wanted, pace))
+    paces = {data / "sounds" / "zh" / f"{name}.sln": sound for name, sound in PACES.items()}
+    _open_folders(data, (*wanted, *paces))
     for copy, original in wanted.items():
         _copy_if_changed(original, copy, user)
-    _write_if_changed(QUARTER_SECOND, pace, user)
-    _remove_what_is_gone(data, frozenset((*wanted, pace)))
+    for pace, silence in paces.items():
+        _write_if_changed(silence, pace, user)
+    _remove_what_is_gone(data, frozenset((*wanted, *paces)))
 
 
 def _open_folders(data: Path, files: Iterable[Path]) -> None:
