@@ -2,67 +2,70 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from sql.models import CallLeg, CallOrder, CallRecord, Recording, ServiceRequest, WorkOrder
+from sql.models import Base, CallLeg, CallOrder, CallRecord, Recording, ServiceRequest, WorkOrder
 from workflows.call import Call, Leg, State
 from workflows.order import Order
 
 
-async def project(session: AsyncSession, before: Any | None, case: Any, site: str) -> None:
-    """Write the case's rows that have changed. `site` is the site of this node."""
+class Put(Protocol):
+    """Writes the row with this primary key, whether it is there or not (`Writes.put`)."""
+
+    def __call__(self, model: type[Base], **values: Any) -> None: ...
+
+
+def project(put: Put, before: Any | None, case: Any, site: str) -> None:
+    """Put the case's rows that have changed. `site` is the site of this node."""
     match case:
         case Call():
-            await project_call(session, before, case, site)
+            project_call(put, before, case, site)
         case Order():
-            await project_order(session, case)
+            project_order(put, case)
 
 
-async def project_call(session: AsyncSession, before: Call | None, call: Call, site: str) -> None:
+def project_call(put: Put, before: Call | None, call: Call, site: str) -> None:
     worst = worst_leg(call)
-    await session.merge(
-        CallRecord(
-            id=call.id,
-            node=call.node,
-            site=site,
-            direction=call.direction.value,
-            entry=call.entry.value if call.entry else "",
-            state=call.state.value,
-            result=call.result.value if call.result else "",
-            caller_no=call.caller,
-            caller_name=call.caller_name,
-            callee_no=call.callee,
-            trunk=call.trunk,
-            key_pressed=call.key,
-            choice=call.choice,
-            queue=call.queue,
-            seat=call.seat or None,
-            elder_id=call.elders[0].id if len(call.elders) == 1 else None,
-            recording_serial=call.id,
-            entered_at=call.entered_at,
-            queued_at=call.queued_at,
-            answered_at=call.answered_at,
-            ended_at=call.ended_at,
-            ended_uncertain=call.ended_uncertain,
-            cause=call.cause,
-            delay_ms=worst.delay_ms if worst else None,
-            jitter_ms=worst.jitter_ms if worst else None,
-            loss=worst.loss if worst else None,
-        )
+    put(
+        CallRecord,
+        id=call.id,
+        node=call.node,
+        site=site,
+        direction=call.direction.value,
+        entry=call.entry.value if call.entry else "",
+        state=call.state.value,
+        result=call.result.value if call.result else "",
+        caller_no=call.caller,
+        caller_name=call.caller_name,
+        callee_no=call.callee,
+        trunk=call.trunk,
+        key_pressed=call.key,
+        choice=call.choice,
+        queue=call.queue,
+        seat=call.seat or None,
+        elder_id=call.elders[0].id if len(call.elders) == 1 else None,
+        recording_serial=call.id,
+        entered_at=call.entered_at,
+        queued_at=call.queued_at,
+        answered_at=call.answered_at,
+        ended_at=call.ended_at,
+        ended_uncertain=call.ended_uncertain,
+        cause=call.cause,
+        delay_ms=worst.delay_ms if worst else None,
+        jitter_ms=worst.jitter_ms if worst else None,
+        loss=worst.loss if worst else None,
     )
     # A call that rings for long has many legs, and each event changes one of them.
     for leg in call.legs:
         if before and leg in before.legs:
             continue
-        await session.merge(row_of_leg(call.id, leg))
+        put_leg(put, call.id, leg)
     if call.state is State.ENDED:
-        await session.merge(row_of_recording(call))
+        put_recording(put, call)
     for order in call.orders:
         if before and order in before.orders:
             continue
-        await session.merge(CallOrder(call_id=call.id, order_id=order.order_id))
+        put(CallOrder, call_id=call.id, order_id=order.order_id)
 
 
 def worst_leg(call: Call) -> Leg | None:
@@ -71,8 +74,9 @@ def worst_leg(call: Call) -> Leg | None:
     return max(measured, key=lambda leg: leg.delay_ms or 0.0, default=None)
 
 
-def row_of_leg(call_id: str, leg: Leg) -> CallLeg:
-    return CallLeg(
+def put_leg(put: Put, call_id: str, leg: Leg) -> None:
+    put(
+        CallLeg,
         id=leg.id,
         call_id=call_id,
         party=leg.party,
@@ -87,9 +91,10 @@ def row_of_leg(call_id: str, leg: Leg) -> CallLeg:
     )
 
 
-def row_of_recording(call: Call) -> Recording:
+def put_recording(put: Put, call: Call) -> None:
     sound = call.sound
-    return Recording(
+    put(
+        Recording,
         serial=call.id,
         call_id=call.id,
         state=call.recording.value,
@@ -101,32 +106,30 @@ def row_of_recording(call: Call) -> Recording:
     )
 
 
-async def project_order(session: AsyncSession, order: Order) -> None:
-    await session.merge(
-        ServiceRequest(
-            id=order.id,
-            request_no=f"R{order.order_no}",
-            channel=order.channel.value,
-            call_id=order.call_id or None,
-            elder_id=order.elder_id,
-            content=order.content,
-            accepted_by=order.accepted_by,
-            accepted_at=order.accepted_at,
-        )
+def project_order(put: Put, order: Order) -> None:
+    put(
+        ServiceRequest,
+        id=order.id,
+        request_no=f"R{order.order_no}",
+        channel=order.channel.value,
+        call_id=order.call_id or None,
+        elder_id=order.elder_id,
+        content=order.content,
+        accepted_by=order.accepted_by,
+        accepted_at=order.accepted_at,
     )
-    await session.merge(
-        WorkOrder(
-            id=order.id,
-            order_no=order.order_no,
-            request_id=order.id,
-            elder_id=order.elder_id,
-            origin="need",
-            content=order.content,
-            requirement=order.requirement,
-            status=order.state.value,
-            generated_at=order.generated_at,
-            closed_at=order.closed_at,
-            closed_by=order.closed_by,
-            outcome=order.outcome,
-        )
+    put(
+        WorkOrder,
+        id=order.id,
+        order_no=order.order_no,
+        request_id=order.id,
+        elder_id=order.elder_id,
+        origin="need",
+        content=order.content,
+        requirement=order.requirement,
+        status=order.state.value,
+        generated_at=order.generated_at,
+        closed_at=order.closed_at,
+        closed_by=order.closed_by,
+        outcome=order.outcome,
     )

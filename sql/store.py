@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,15 +20,27 @@ from sql import codec
 from sql.engine import Database
 from sql.models import Alarm, Case, Elder, ElderPhone, Journal, Number, Outbox, Timer, WorkOrder
 from sql.projections import project
+from sql.writes import Writes
 from workflows import order
 from workflows.commands import ChooseOrder, OpenOrder
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
-from workflows.errors import NotAllowed, NotFound, Outdated
+from workflows.errors import NotAllowed, NotFound
 from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
 from workflows.machine import Process
 from workflows.ports import DueTimer, Posted
 
 logger = logging.getLogger(__name__)
+
+CASE_BY_KEY: Final = select(Case.version, Case.body).where(
+    Case.process == bindparam("of_process"), Case.id == bindparam("of_id")
+)
+ELDERS_BY_NUMBER: Final = (
+    select(Elder.id, Elder.full_name, Elder.elder_uid)
+    .join(ElderPhone)
+    .where(ElderPhone.number == bindparam("number"))
+    .distinct()
+    .order_by(Elder.id)
+)
 
 
 class SqlStore:
@@ -43,7 +55,9 @@ class SqlStore:
     async def begin(self) -> AsyncIterator[SqlTransaction]:
         try:
             async with self._database.writing() as session:
-                yield SqlTransaction(session, self._zone, self._site)
+                tx = SqlTransaction(session, self._zone, self._site)
+                yield tx
+                await tx.write()
         except (DataError, IntegrityError) as cause:
             # A text with a NUL or beyond its length, a call or elder that does not exist.
             said = str(cause.orig).partition("\n")[0]
@@ -101,17 +115,26 @@ class SqlStore:
 
 
 class SqlTransaction:
-    """Fulfils `workflows.ports.Transaction`."""
+    """Fulfils `workflows.ports.Transaction`. What it saves is written when it ends, at once."""
 
     def __init__(self, session: AsyncSession, zone: ZoneInfo, site: str) -> None:
         self._session: Final = session
         self._zone: Final = zone
         self._site: Final = site
-        self._row: Case | None = None
+        self._writes = Writes()
+        self._cases: Final[dict[tuple[str, str], Any]] = {}
+        self._versions: Final[dict[tuple[str, str], int]] = {}
 
     async def load(self, process: Process[Any], case_id: str) -> Any | None:
-        self._row = await self._session.get(Case, (process.name, case_id))
-        return codec.load(process.case_type, self._row.body) if self._row else None
+        key = (process.name, case_id)
+        if key not in self._cases:
+            found = await (await self._session.connection()).execute(
+                CASE_BY_KEY, {"of_process": process.name, "of_id": case_id}
+            )
+            row = found.first()
+            self._versions[key] = row.version if row else 0
+            self._cases[key] = codec.load(process.case_type, row.body) if row else None
+        return self._cases[key]
 
     async def complete(self, event: Event, case: Any) -> Event:
         match event:
@@ -137,13 +160,8 @@ class SqlTransaction:
     async def _elders_of(self, number: str) -> tuple[KnownElder, ...]:
         if not number:
             return ()
-        found = await self._session.scalars(
-            select(Elder)
-            .join(ElderPhone)
-            .where(ElderPhone.number == number)
-            .distinct()
-            .order_by(Elder.id)
-        )
+        connection = await self._session.connection()
+        found = await connection.execute(ELDERS_BY_NUMBER, {"number": number})
         return tuple(KnownElder(id=e.id, name=e.full_name, uid=e.elder_uid) for e in found)
 
     async def _next_order_no(self, at: datetime) -> str:
@@ -169,74 +187,46 @@ class SqlTransaction:
         effects: Sequence[Effect],
         because: str | None,
     ) -> Sequence[Posted]:
-        await self._save_case(process, after, event)
-        self._session.add(
-            Journal(
-                process=process.name,
-                case_id=after.id,
-                at=event.at,
-                event=type(event).__name__,
-                body=codec.dump(event),
-                state_before=before.state.value if before else "",
-                state_after=after.state.value,
-            )
+        key = (process.name, after.id)
+        self._cases[key] = after
+        self._writes.case(
+            *key,
+            state=after.state.value,
+            is_over=process.is_over(after),
+            version=self._versions[key] + 1,
+            body=after,
+            changed_at=event.at,
         )
-        await project(self._session, before, after, self._site)
-        await self._settle(process, event, because)
+        self._writes.add(
+            Journal,
+            process=process.name,
+            case_id=after.id,
+            at=event.at,
+            event=type(event).__name__,
+            body=codec.dump(event),
+            state_before=before.state.value if before else "",
+            state_after=after.state.value,
+        )
+        project(self._writes.put, before, after, self._site)
+        if because:
+            self._writes.settle(because, event.at)
+        if process.on_timer is not None and type(event) is process.on_timer:
+            self._writes.timer(*key, event.name, None)  # type: ignore[attr-defined]
         return [
             posted
             for effect in effects
-            if (posted := await self._put(process, after.id, effect, event.at))
+            if (posted := await self._take(process, after.id, effect, event.at))
         ]
 
-    async def _save_case(self, process: Process[Any], after: Any, event: Event) -> None:
-        values = {
-            "state": after.state.value,
-            "is_over": process.is_over(after),
-            "body": codec.dump(after),
-            "changed_at": event.at,
-        }
-        outdated = Outdated(
-            f"{process.name} {after.id} was changed by another writer; read it again"
-        )
-        # On PostgreSQL another node may be faster, also with the very first event.
-        if self._row is None:
-            self._session.add(Case(process=process.name, id=after.id, version=1, **values))
-            try:
-                await self._session.flush()
-            except IntegrityError:
-                raise outdated from None
-            return
-        version = self._row.version
-        changed = await self._session.execute(
-            update(Case)
-            .where(Case.process == process.name, Case.id == after.id, Case.version == version)
-            .values(version=version + 1, **values)
-            .returning(Case.id)
-        )
-        if changed.first() is None:
-            raise outdated
-
-    async def _settle(self, process: Process[Any], event: Event, because: str | None) -> None:
-        """Mark done what this event is the result of: an effect, or a timer that was due."""
-        if because:
-            await self._session.execute(
-                update(Outbox).where(Outbox.id == because).values(done_at=event.at)
-            )
-        if process.on_timer is not None and type(event) is process.on_timer:
-            await self._stop_timer(process, event.case_id, event.name)  # type: ignore[attr-defined]
-
-    async def _put(
+    async def _take(
         self, process: Process[Any], case_id: str, effect: Effect, at: datetime
     ) -> Posted | None:
         match effect:
             case StartTimer():
                 due = at + timedelta(seconds=effect.after_s)
-                await self._session.merge(
-                    Timer(process=process.name, case_id=case_id, name=effect.name, due_at=due)
-                )
+                self._writes.timer(process.name, case_id, effect.name, due)
             case StopTimer():
-                await self._stop_timer(process, case_id, effect.name)
+                self._writes.timer(process.name, case_id, effect.name, None)
             case RaiseAlarm():
                 await _raise_alarm(self._session, effect.key, effect.kind, effect.text, at)
             case EndAlarm():
@@ -248,24 +238,22 @@ class SqlTransaction:
 
     def _post(self, process: Process[Any], case_id: str, effect: Effect, at: datetime) -> Posted:
         posted = Posted(uuid.uuid4().hex, effect)
-        self._session.add(
-            Outbox(
-                id=posted.id,
-                process=process.name,
-                case_id=case_id,
-                kind=type(effect).__name__,
-                body=codec.dump_effect(effect),
-                posted_at=at,
-            )
+        self._writes.add(
+            Outbox,
+            id=posted.id,
+            process=process.name,
+            case_id=case_id,
+            kind=type(effect).__name__,
+            body=codec.dump_effect(effect),
+            posted_at=at,
         )
         return posted
 
-    async def _stop_timer(self, process: Process[Any], case_id: str, name: str) -> None:
-        await self._session.execute(
-            delete(Timer).where(
-                Timer.process == process.name, Timer.case_id == case_id, Timer.name == name
-            )
-        )
+    async def write(self) -> None:
+        """Send what was saved so far; the commit does it. Raises Outdated."""
+        writes, self._writes = self._writes, Writes()
+        await writes.send(await self._session.connection())
+        self._versions.update(writes.versions())
 
 
 async def _raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at: datetime) -> bool:

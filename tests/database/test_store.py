@@ -106,7 +106,7 @@ async def save(centre: Centre, event: Event, at_last: Callable[[], object] = boo
         case: Any = await tx.load(call.PROCESS, event.case_id)
         changed, effects = call.step(case, event)
         await tx.save(call.PROCESS, case, changed, event, effects, None)
-        await tx._session.flush()
+        await tx.write()
         at_last()
 
 
