@@ -74,8 +74,8 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     normalise = partial(e164, country=centre.country_code, area=centre.area_code)
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
-        handle=runner.handle, open_calls=picture.open_calls, changed=picture.changed,
-        connected=picture.connected, stored=picture.stored, now=clock.now,
+        handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
+        changed=picture.changed, connected=picture.connected, stored=picture.stored, now=clock.now,
     )  # fmt: skip
     await picture.load()
     await runner.recover()

@@ -17,6 +17,15 @@ from sql.store import SqlStore
 from telephony.switchboard import DOWN, REFUSED, Change, SeatNow, Switchboard, TrunkNow
 from workflows import call
 from workflows.effects import RaiseAlarm
+from workflows.events import (
+    CallEnded,
+    CallVanished,
+    Event,
+    LegEnded,
+    SeatAnswered,
+    SeatMissed,
+    SeatRang,
+)
 from workflows.ports import Clock, Posted
 
 TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
@@ -39,6 +48,7 @@ class LivePicture:
         self._ready: Final = ready
         self._calls: Final[dict[str, dict[str, Any]]] = {}
         self._alarms: Final[dict[str, dict[str, Any]]] = {}
+        self._ringing: Final[dict[str, dict[str, Any]]] = {}
         self.feed: Final = Feed(self.snapshot)
 
     async def load(self) -> None:
@@ -64,7 +74,32 @@ class LivePicture:
             "alarms": list(self._alarms.values()),
             "seats": [asdict(seat) for seat in self._switchboard.seats.values()],
             "trunks": [asdict(trunk) for trunk in self._switchboard.trunks.values()],
+            "ringing": list(self._ringing.values()),
         }
+
+    def heard(self, event: Event) -> None:
+        """Show at once that a seat's phone rings; that the database has it is told later.
+
+        The card must be on the seat's screen while the phone rings, whatever the database does.
+        """
+        match event:
+            case SeatRang():
+                ringing = {
+                    "call": event.case_id, "seat": event.seat, "leg": event.leg,
+                    "at": event.at.isoformat(),
+                }  # fmt: skip
+                self._ringing[event.leg] = ringing
+                self.feed.publish("ringing", ringing)
+            case SeatMissed() | SeatAnswered() | LegEnded():
+                self._rings_no_more(event.leg)
+            case CallEnded() | CallVanished():
+                of_call = [r["leg"] for r in self._ringing.values() if r["call"] == event.case_id]
+                for leg in of_call:
+                    self._rings_no_more(leg)
+
+    def _rings_no_more(self, leg: str) -> None:
+        if ringing := self._ringing.pop(leg, None):
+            self.feed.publish("ringing_over", ringing)
 
     def case_changed(self, process: str, case: Any) -> None:
         view = codec.dump(case)
@@ -93,6 +128,8 @@ class LivePicture:
             self.alarm_ended("asterisk")
             self._ready()
         else:
+            for leg in list(self._ringing):
+                self._rings_no_more(leg)
             self._say_alarm("asterisk")
 
     def stored(self, is_up: bool) -> None:

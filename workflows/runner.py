@@ -1,8 +1,8 @@
 """The imperative shell: complete the event, step, save in one commit, then perform.
 
-One lock per case orders its steps. Told events are performed after the lock is free, since two
-cases may tell each other. What a crash leaves in the outbox is told at the next start; every told
-event is harmless when it is told twice.
+One lock per case orders its steps; facts that wait together share one commit. Told events are
+performed after the lock is free, since two cases may tell each other. What a crash leaves in the
+outbox is told at the next start; every told event is harmless when it is told twice.
 """
 
 from __future__ import annotations
@@ -10,19 +10,35 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from workflows.commands import Command
-from workflows.effects import EndAlarm, RaiseAlarm, StartTimer, Tell
-from workflows.errors import CarelineError, NotFound, Outdated, StoreDown
+from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, Tell
+from workflows.errors import NotFound, Outdated, StoreDown
 from workflows.events import Event
 from workflows.machine import Processes
-from workflows.ports import Clock, DueTimer, Posted, Publisher, Store
+from workflows.ports import Clock, DueTimer, Posted, Publisher, Store, Transaction
 
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN_S: Final = 0.5
+STEPPING_S: Final = 0.006
+"""After so long no further event joins a transaction, which then ends within 20 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event did to its case."""
+
+    process: str
+    event: Event
+    before: Any
+    after: Any
+    effects: Sequence[Effect]
+    posted: Sequence[Posted]
 
 
 class Runner:
@@ -48,47 +64,94 @@ class Runner:
         Raises NotAllowed, NotFound or Outdated for a wish; a fact is always taken. Raises StoreDown
         when nothing of the event could be saved: then it may be handed over again.
         """
-        lock = self._locks.setdefault(event.case_id, asyncio.Lock())
-        async with lock:
-            case, posted = await self._step_on_newest(event, because)
-        await self._perform(posted)
-        return case
+        async with self._lock(event):
+            step = await self._step_on_newest(event, because)
+            self._publish([step])
+        await self._perform(step.posted)
+        return step.after
 
-    async def _step_on_newest(
-        self, event: Event, because: str | None
-    ) -> tuple[Any, Sequence[Posted]]:
+    async def handle_many(self, events: Sequence[Event]) -> int:
+        """Take the first of these facts in one commit and return how many, one at the least.
+
+        Taken are as many as can be stepped in a few milliseconds. If one of them cannot be taken,
+        none is, and fewer are tried; so what is raised is about the first event alone.
+        """
+        if len(events) == 1:
+            await self.handle(events[0])
+            return 1
+        # In one order always, so that no two batches wait for each other's cases.
+        locks = {event.case_id: self._lock(event) for event in events}
+        async with AsyncExitStack() as held:
+            for case_id in sorted(locks):
+                await held.enter_async_context(locks[case_id])
+            try:
+                steps = await self._step_together(events)
+            except StoreDown:
+                raise
+            except Exception:
+                logger.info("%d events are taken in smaller parts", len(events), exc_info=True)
+                steps = []
+            self._publish(steps)
+        if not steps:
+            return await self.handle_many(events[: len(events) // 2])
+        await self._perform([posted for step in steps for posted in step.posted])
+        return len(steps)
+
+    def _lock(self, event: Event) -> asyncio.Lock:
+        return self._locks.setdefault(event.case_id, asyncio.Lock())
+
+    async def _step_on_newest(self, event: Event, because: str | None) -> Step:
         while True:
             try:
-                return await self._step(event, because)
+                async with self._store.begin() as tx:
+                    return await self._step(tx, event, because)
             except Outdated:
                 # A person must see what changed; a fact is as true on the newer case.
                 if isinstance(event, Command):
                     raise
 
-    async def _step(self, event: Event, because: str | None) -> tuple[Any, Sequence[Posted]]:
-        process = self._processes.for_event(event)
+    async def _step_together(self, events: Sequence[Event]) -> list[Step]:
+        time = asyncio.get_running_loop().time
+        steps: list[Step] = []
         async with self._store.begin() as tx:
-            before = await tx.load(process, event.case_id)
-            if before is None and isinstance(event, Command):
-                raise NotFound(f"there is no {process.name} {event.case_id}")
-            case = before if before is not None else process.begin(event)
-            complete = await tx.complete(event, case)
-            after, effects = process.step(case, complete)
-            posted = await tx.save(process, before, after, complete, effects, because)
-        logger.info(
-            "%s %s: %s --%s--> %s",
-            process.name, event.case_id, case.state.value, type(event).__name__, after.state.value,
-        )  # fmt: skip
-        if any(isinstance(effect, StartTimer) for effect in effects):
+            enough = time() + STEPPING_S
+            for event in events:
+                steps.append(await self._step(tx, event, None))
+                if time() > enough:
+                    break
+        return steps
+
+    async def _step(self, tx: Transaction, event: Event, because: str | None) -> Step:
+        process = self._processes.for_event(event)
+        before = await tx.load(process, event.case_id)
+        if before is None and isinstance(event, Command):
+            raise NotFound(f"there is no {process.name} {event.case_id}")
+        case = before if before is not None else process.begin(event)
+        complete = await tx.complete(event, case)
+        after, effects = process.step(case, complete)
+        posted = await tx.save(process, before, after, complete, effects, because)
+        return Step(process.name, event, case, after, effects, posted)
+
+    def _publish(self, steps: Sequence[Step]) -> None:
+        """Show what was saved: of each case the newest, and every alarm."""
+        for step in steps:
+            logger.info(
+                "%s %s: %s --%s--> %s",
+                step.process, step.event.case_id, step.before.state.value,
+                type(step.event).__name__, step.after.state.value,
+            )  # fmt: skip
+        if any(isinstance(effect, StartTimer) for step in steps for effect in step.effects):
             self.timers_changed.set()
-        self._publisher.case_changed(process.name, after)
-        for effect in effects:
-            match effect:
-                case RaiseAlarm():
-                    self._publisher.alarm_raised(effect, event.at)
-                case EndAlarm():
-                    self._publisher.alarm_ended(effect.key)
-        return after, posted
+        newest = {(step.process, step.event.case_id): step for step in steps}
+        for step in newest.values():
+            self._publisher.case_changed(step.process, step.after)
+        for step in steps:
+            for effect in step.effects:
+                match effect:
+                    case RaiseAlarm():
+                        self._publisher.alarm_raised(effect, step.event.at)
+                    case EndAlarm():
+                        self._publisher.alarm_ended(effect.key)
 
     async def _perform(self, posted: Sequence[Posted]) -> None:
         for one in posted:
@@ -105,7 +168,7 @@ class Runner:
             except StoreDown as down:
                 logger.warning("%s %s waits: %s", type(event).__name__, event.case_id, down)
                 await asyncio.sleep(TRY_AGAIN_S)
-            except CarelineError:
+            except Exception:
                 # It stays in the outbox; who caused it has been served and must not see this.
                 logger.exception("%s %s was refused", type(event).__name__, event.case_id)
                 return

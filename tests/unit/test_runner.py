@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -52,6 +53,8 @@ class MemoryStore:
         self.done: set[str] = set()
         self.timers: dict[tuple[str, str, str], datetime] = {}
         self.numbers = 0
+        self.ids = itertools.count()
+        self.commits = 0
         self.refuse: list[Exception | None] = []
         self.gates: dict[str, asyncio.Event] = {}
         self.entered: list[str] = []
@@ -62,6 +65,7 @@ class MemoryStore:
         yield tx
         if self.refuse and (error := self.refuse.pop(0)):
             raise error
+        self.commits += 1
         for write in tx.writes:
             write()
 
@@ -83,8 +87,11 @@ class MemoryTransaction:
     def __init__(self, store: MemoryStore) -> None:
         self.store = store
         self.writes: list[Any] = []
+        self.changed: dict[CallKey, Any] = {}
 
     async def load(self, process: Process[Any], case_id: str) -> Any | None:
+        if (process.name, case_id) in self.changed:
+            return self.changed[process.name, case_id]
         self.store.entered.append(case_id)
         if gate := self.store.gates.get(case_id):
             await gate.wait()
@@ -108,9 +115,10 @@ class MemoryTransaction:
         because: str | None,
     ) -> Sequence[Posted]:
         store = self.store
+        self.changed[process.name, after.id] = after
         posted = [
-            Posted(f"{len(store.outbox) + n}", effect)
-            for n, effect in enumerate(effects)
+            Posted(f"{next(store.ids)}", effect)
+            for effect in effects
             if isinstance(effect, Tell | MakeRecording)
         ]
 
@@ -185,7 +193,9 @@ class Stage:
 
 
 @pytest.fixture
-def stage() -> Stage:
+def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
+    # Here a slow machine must not part what is handed over together.
+    monkeypatch.setattr(runner, "STEPPING_S", 60)
     return Stage()
 
 
@@ -346,4 +356,98 @@ async def test_an_alarm_is_shown(stage: Stage) -> None:
 async def test_no_lock_outlives_its_case(stage: Stage) -> None:
     for n in range(20):
         await stage.play(arrived(f"c{n}"))
+    assert len(stage.runner._locks) == 0
+
+
+# ── many at once ──────────────────────────────────────────────────────────────────────────────
+
+
+def storm(calls: int = 3) -> list[Event]:
+    """Calls that come, wait, are answered and end side by side."""
+    ids = [f"c{n}" for n in range(calls)]
+    return [
+        event
+        for stage_of in (arrived, lambda id_: queued(1, id_), answered, ended)
+        for event in map(stage_of, ids)
+    ]
+
+
+async def take_all(stage: Stage, events: Sequence[Event]) -> list[int]:
+    """Hand them over as the listener does; returns how many were taken each time."""
+    taken: list[int] = []
+    while rest := events[sum(taken) :]:
+        taken.append(await stage.runner.handle_many(rest))
+    return taken
+
+
+async def test_what_waits_together_shares_a_commit_and_ends_as_if_one_by_one(stage: Stage) -> None:
+    alone = Stage()
+    await alone.play(*storm())
+    assert sum(await take_all(stage, storm())) == 12
+    assert {id_: c.state for id_, c in stage.store.cases.items()} == {
+        id_: c.state for id_, c in alone.store.cases.items()
+    }
+    for id_ in ("c0", "c1", "c2"):
+        of_case = [name for case, name in stage.store.journal if case == id_]
+        assert of_case == [name for case, name in alone.store.journal if case == id_]
+    assert stage.store.commits < alone.store.commits
+    assert [e.serial for e in stage.shown.posted if isinstance(e, MakeRecording)] == [
+        "c0", "c1", "c2",
+    ]  # fmt: skip
+
+
+async def test_a_slow_step_lets_the_rest_wait_for_the_next_commit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "STEPPING_S", -1.0)
+    assert await take_all(stage, storm(1)) == [1, 1, 1, 1]
+    assert stage.store.cases["call", "c0"].state is call.State.ENDED
+
+
+@pytest.mark.parametrize(
+    "trouble", [Outdated("another was first"), NotAllowed("a NUL"), LookupError("our fault")]
+)
+async def test_when_a_commit_of_many_fails_they_are_taken_in_smaller_parts(
+    stage: Stage, trouble: Exception
+) -> None:
+    stage.store.refuse = [trouble, trouble]
+    await take_all(stage, storm())
+    assert len(stage.store.journal) == len(set(stage.store.journal)), "nothing is taken twice"
+    assert {c.state for (name, _), c in stage.store.cases.items() if name == "call"} == {
+        call.State.ENDED
+    }
+    assert stage.shown.states.count(("c0", "ended")) == 2, "its end, and the order tied to it"
+
+
+async def test_what_is_raised_is_about_the_first_event_alone(stage: Stage) -> None:
+    trouble = NotAllowed("a NUL")
+    stage.store.refuse = [trouble] * 4
+    with pytest.raises(NotAllowed):
+        await stage.runner.handle_many(storm())
+    assert stage.store.cases == {}
+
+
+async def test_when_the_database_is_away_none_of_many_is_taken_or_shown(stage: Stage) -> None:
+    stage.store.refuse = [StoreDown("away")]
+    with pytest.raises(StoreDown):
+        await stage.runner.handle_many(storm())
+    assert (stage.store.cases, stage.shown.states) == ({}, [])
+    await take_all(stage, storm())
+    assert len(stage.store.journal) == 12 + 2 * 3
+
+
+@pytest.mark.timeout(5)
+async def test_many_at_once_keep_to_each_case_s_turn(stage: Stage) -> None:
+    """A wish that holds a case is not overtaken, and two batches do not wait for each other."""
+    stage.store.gates["c1"] = asyncio.Event()
+    first = asyncio.ensure_future(stage.runner.handle(arrived("c1")))
+    await asyncio.sleep(0)
+    one = asyncio.ensure_future(stage.runner.handle_many([arrived("c0"), queued(2, "c1")]))
+    other = asyncio.ensure_future(stage.runner.handle_many([queued(1, "c1"), queued(1, "c0")]))
+    await asyncio.sleep(0)
+    stage.store.gates["c1"].set()
+    await asyncio.gather(first, one, other)
+    assert [name for id_, name in stage.store.journal if id_ == "c1"] == [
+        "CallArrived", "CallQueued", "CallQueued",
+    ]  # fmt: skip
     assert len(stage.runner._locks) == 0
