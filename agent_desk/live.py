@@ -15,6 +15,7 @@ from workflows.call import Call, Direction, State
 
 JUST_ENDED: Final = 8
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
+BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
 
 Item = dict[str, Any]
 Key = tuple[str, str]
@@ -36,6 +37,7 @@ class Picture:
         self._alarms: dict[str, Item] = {}
         self._trunks: dict[str, Item] = {}
         self._seats: dict[str, Item] = {}
+        self._ringing: dict[str, Item] = {}
         self.is_away = True
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -55,6 +57,10 @@ class Picture:
                 self._trunks[data["name"]] = dict(data)
             case "seat":
                 self._take_seat(data)
+            case "ringing":
+                self._ringing[data["leg"]] = dict(data)
+            case "ringing_over":
+                self._ringing.pop(data["leg"], None)
 
     def _take_snapshot(self, data: Mapping[str, Any]) -> None:
         calls = [codec.load(Call, call) for call in data["calls"]]
@@ -70,6 +76,7 @@ class Picture:
         self._seats = {}
         for seat in data["seats"]:
             self._take_seat(seat)
+        self._ringing = {ringing["leg"]: dict(ringing) for ringing in data.get("ringing", ())}
         self.is_away = False
 
     def _take_call(self, call: Call) -> None:
@@ -95,6 +102,7 @@ class Picture:
         shown: dict[Key, Item] = {}
         for call in self._calls.values():
             shown["call", call.id] = self._call(call, places.get(call.id, 0))
+        self._show_ringing(shown)
         for queue in self._known_queues():
             shown["queue", queue] = self._queue(queue)
         for kind, things in (
@@ -105,6 +113,20 @@ class Picture:
             for key, thing in things.items():
                 shown[kind, key] = thing
         return shown
+
+    def _show_ringing(self, shown: dict[Key, Item]) -> None:
+        """What the controller heard and the database does not have yet: which phones ring now."""
+        for ringing in self._ringing.values():
+            call = self._calls.get(ringing["call"])
+            if call is None or call.state not in BEFORE_THE_TALK:
+                continue
+            item = shown["call", call.id]
+            seat = self._seat_name(ringing["seat"])
+            seats = item["seats"] if item["state"] == State.RINGING.value else []
+            item |= {
+                "state": State.RINGING.value,
+                "seats": seats if seat in seats else [*seats, seat],
+            }
 
     def _known_queues(self) -> tuple[str, ...]:
         heard = {call.queue for call in self._calls.values() if call.state in IN_QUEUE}

@@ -144,3 +144,50 @@ def test_an_unreadable_message_is_logged_and_left_out(
     feed.take("seat", {})
     assert "cannot be read" in caplog.text
     assert not any(kind == "call" for kind, _ in picture.items())
+
+
+# ── a phone rings, and the database has not heard it yet ──────────────────────────────────────
+
+
+def rings(call: str, seat: str = "1001", leg: str = "leg") -> dict[str, str]:
+    return {"call": call, "seat": seat, "leg": leg, "at": at(20).isoformat()}
+
+
+def test_the_card_is_there_when_the_phone_rings(picture: Picture) -> None:
+    take(picture, waiting("first", 10, caller_name="王秀英"), waiting("second", 15))
+    picture.take("ringing", rings("first"))
+    card = item(picture, "first")
+    assert (card["state"], card["seats"], card["place"]) == ("ringing", ["李敏 1001"], 1)
+    assert (card["who"], card["number"]) == ("王秀英", "+86*")
+    assert item(picture, "second")["state"] == "waiting"
+
+
+def test_a_phone_that_rang_in_vain_is_shown_no_more(picture: Picture) -> None:
+    take(picture, waiting("first", 10))
+    picture.take("ringing", rings("first"))
+    picture.take("ringing_over", rings("first"))
+    assert item(picture, "first")["state"] == "waiting"
+
+
+def test_a_call_that_has_gone_on_is_not_called_ringing_again(picture: Picture) -> None:
+    first = waiting("first", 10)
+    picture.take("ringing", rings("first"))
+    take(picture, replace(first, state=State.TALKING, seat="1001", answered_at=at(25)))
+    assert item(picture, "first")["state"] == "talking"
+
+
+def test_two_phones_that_ring_for_one_call_are_both_shown_once(picture: Picture) -> None:
+    leg = Leg(id="leg", party="seat", who="1001", started_at=at(20))
+    ringing = replace(waiting("first", 10), state=State.RINGING, ringing=("leg",), legs=(leg,))
+    take(picture, ringing)
+    picture.take("ringing", rings("first"))
+    picture.take("ringing", rings("first", "1002", "other"))
+    assert item(picture, "first")["seats"] == ["李敏 1001", "1002"]
+
+
+def test_a_snapshot_brings_what_rings(picture: Picture) -> None:
+    picture.take("ringing", rings("gone"))
+    picture.take("snapshot", snapshot(waiting("first", 10)) | {"ringing": [rings("first")]})
+    assert item(picture, "first")["state"] == "ringing"
+    picture.take("snapshot", snapshot(waiting("first", 10)))
+    assert item(picture, "first")["state"] == "waiting"
