@@ -2,8 +2,7 @@
 
     python app.py controller|desk|worker --home DIR [--config FILE]
 
-Each says `ready` on its standard output when it serves, and ends when its standard input does:
-whoever started it is gone then, and a new one may be starting.
+Each says when it is ready, and every second that it lives, to whoever started it (starter.py).
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from sql import codec
 from sql.engine import Database
 from sql.numbers import e164
 from sql.store import SqlStore
+from starter import Starter
 from telephony.ami import Ami, Login
 from telephony.fastagi import CallerLine, FastAgiServer
 from telephony.lease import keep_lease
@@ -216,34 +216,21 @@ async def run(name: str, settings: Settings, home: Home) -> None:
     """Run one process until it is told to end, or until whoever started it is gone."""
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    starter = Starter()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    loop.add_reader(sys.stdin.fileno(), partial(_starter_gone, ended))
-    process = asyncio.ensure_future(PROCESSES[name](settings, home, say_ready))
+    starter.watch(ended.set)
+    beating = asyncio.ensure_future(starter.beat())
+    process = asyncio.ensure_future(PROCESSES[name](settings, home, starter.ready))
     waiting = asyncio.ensure_future(ended.wait())
     await asyncio.wait((process, waiting), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+    beating.cancel()
     if process.done():
         process.result()
         return
     process.cancel()
     await asyncio.wait((process,), timeout=5)
-
-
-def _starter_gone(ended: asyncio.Event) -> None:
-    if not os.read(sys.stdin.fileno(), 1024):
-        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-        ended.set()
-
-
-_said: set[str] = set()
-
-
-def say_ready() -> None:
-    """Tell the supervisor once; a reconnect to Asterisk is not a new start."""
-    if not _said:
-        _said.add("ready")
-        print("ready", flush=True)  # noqa: T201 — the line that the supervisor waits for.
 
 
 def log_to(file: Path) -> None:

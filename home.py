@@ -68,7 +68,7 @@ class Home:
     def prepare(self) -> None:
         """Make the folders; refuse a home from a newer version, without room or permission."""
         try:
-            self._refuse_newer()
+            self.refuse_newer()
             self.root.mkdir(parents=True, exist_ok=True)
             # Asterisk's user has to pass through to its own folders; nobody sees what is there.
             for folder in (self.root, self.recordings):
@@ -94,7 +94,28 @@ class Home:
                 "again, nothing was lost"
             ) from None
 
-    def _refuse_newer(self) -> None:
+    def give_to(self, uid: int, gid: int) -> None:
+        """As root: make the home this user's, with all that is in it.
+
+        An earlier Careline kept part of it as root. The folder itself is given last: one that was
+        interrupted is completed by the next start, and the many recordings are gone through once.
+        Nothing is followed out of the home: whoever writes there is not to be trusted by root.
+        """
+        self.refuse_newer()
+        self.root.mkdir(parents=True, exist_ok=True)
+        found = self.root.stat()
+        is_given = (found.st_uid, found.st_gid) == (uid, gid)
+        for _, folders, files, here in os.fwalk(self.root):
+            for name in (*folders, *files):
+                # A living process may take away its socket or its temporary file meanwhile.
+                with contextlib.suppress(FileNotFoundError):
+                    os.chown(name, uid, gid, dir_fd=here, follow_symlinks=False)
+            if is_given and self.recordings.name in folders:
+                folders.remove(self.recordings.name)
+        os.chown(self.root, uid, gid)
+
+    def refuse_newer(self) -> None:
+        """Raise BadHome when a newer Careline has used it."""
         try:
             found = int((self.root / "version").read_text("ascii"))
         except FileNotFoundError:

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import pwd
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from home import write_atomically
+
+START_SCRIPT: Final = "start"
 SERVICE_USER: Final = "careline"
 PF_EXITING: Final = 0x4
 """The kernel's mark on a process that is being ended, in /proc/PID/stat."""
@@ -74,7 +78,10 @@ class Bind:
         if cause.errno == errno.EADDRNOTAVAIL:
             return f"{where}: this machine has no such address; set {self.setting} to one it has"
         if cause.errno == errno.EACCES:
-            return f"{where}: a port below 1024 needs root; set {self.setting} to a higher one"
+            return (
+                f"{where}: a port below 1024 is root's, and Careline runs as an ordinary user; set "
+                f"{self.setting} to a higher one"
+            )
         return f"{where}: {cause.strerror or cause}; set {self.setting} to another address"
 
 
@@ -102,6 +109,14 @@ class Instance:
     @property
     def _pid_file(self) -> Path:
         return self.root / "run" / "started.pid"
+
+    def write_start(self) -> None:
+        """Write START_SCRIPT, which starts it as rendered; that is what a systemd unit runs."""
+        words = " ".join(shlex.quote(word) for word in (*self._command, "-f", "-n"))
+        # The kernel keeps the pid over exec, so we know the process as if we had started it.
+        noted = shlex.quote(str(self._pid_file))
+        text = f"# Written by Careline at each start.\necho $$ >{noted}\nexec {words}\n"
+        write_atomically(self.root / START_SCRIPT, text, mode=0o600)
 
     @property
     def pid(self) -> int | None:
@@ -145,7 +160,8 @@ class Instance:
                 bind.check()
             self._spawn()
         try:
-            await asyncio.wait_for(self._booted(), within)
+            async with asyncio.timeout(within):
+                await self._booted()
         except TimeoutError:
             raise AsteriskFailed(
                 f"Asterisk was not up after {within:.0f} s; the end of its log:\n{self._log()}"
@@ -223,7 +239,8 @@ class Instance:
             **self._identity(),
         )
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), within)
+            async with asyncio.timeout(within):
+                output, _ = await process.communicate()
         except TimeoutError:
             process.kill()
             await process.wait()
@@ -276,7 +293,8 @@ class Instance:
 
     async def _wait_a_while(self, within: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.wait(), within)
+            async with asyncio.timeout(within):
+                await self.wait()
 
 
 def _environment() -> dict[str, str]:

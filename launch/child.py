@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from launch.steps import CHECKOUT, say
+from starter import BEAT_S, HUNG_AFTER_S
 
 READY_S: Final = 30.0
 STOP_S: Final = 6.0
@@ -24,7 +25,11 @@ class ChildFailed(Exception):
 
 
 class Child:
-    """`app.py NAME` with these words. Its standard input is its lifeline: it ends with ours."""
+    """`app.py NAME` with these words. Its standard input is its lifeline: it ends with ours.
+
+    It says `ready` when it serves, and then every second that it lives; one that falls silent for
+    HUNG_AFTER_S is killed.
+    """
 
     def __init__(self, name: str, words: Sequence[str], logs: Path) -> None:
         self.name: Final = name
@@ -38,7 +43,8 @@ class Child:
         assert self._process is not None
         assert self._process.stdout is not None
         try:
-            said = await asyncio.wait_for(self._process.stdout.readline(), READY_S)
+            async with asyncio.timeout(READY_S):
+                said = await self._process.stdout.readline()
         except TimeoutError:
             said = b""
         if said.strip() != b"ready":
@@ -70,9 +76,10 @@ class Child:
     async def keep(self) -> None:
         """Start it again whenever it dies; in growing pauses while it dies at once."""
         pause, since = FIRST_PAUSE_S, time.monotonic()
+        serves = True
         while True:
-            assert self._process is not None
-            code = await self._process.wait()
+            code = await self._ended(serves=serves)
+            serves = False
             if time.monotonic() - since > STEADY_S:
                 pause = FIRST_PAUSE_S
             say(f"the {self.name} ended ({code}); it is started again")
@@ -84,6 +91,32 @@ class Child:
             except OSError as cause:
                 say(f"the {self.name} cannot be started: {cause}; it is tried again")
 
+    async def _ended(self, *, serves: bool) -> int:
+        """The exit code, once there is one; whoever served and fell silent is killed.
+
+        Seconds are counted by our own looks: had this machine slept, nobody would be to blame.
+        """
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        silent = 0
+        while process.returncode is None:
+            try:
+                async with asyncio.timeout(BEAT_S):
+                    said = await process.stdout.readline()
+            except TimeoutError:
+                silent += 1
+            else:
+                if not said:
+                    break
+                serves, silent = True, 0
+            if serves and silent > HUNG_AFTER_S:
+                say(f"the {self.name} has not stirred for {silent} s; it is killed")
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                break
+        return await process.wait()
+
     async def stop(self) -> None:
         """Ask it to end, and end it when it does not."""
         process = self._process
@@ -92,7 +125,8 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         try:
-            await asyncio.wait_for(process.wait(), STOP_S)
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()

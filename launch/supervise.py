@@ -8,101 +8,37 @@ Asterisk goes on, Careline's processes end, and the next start takes Asterisk ov
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
-import fcntl
 import json
-import os
 import re
-import secrets
-import shutil
 import signal
-import socket
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from argon2 import PasswordHasher
-
-from asterisk_conf.instance import AsteriskFailed, Bind, Instance, service_user
-from asterisk_conf.render import AGI_PORT, centre_instance, render
+from asterisk_conf.instance import AsteriskFailed, Instance
 from control import Controller
-from home import BadHome, Home
-from launch import asterisk_tree
-from launch.child import Child, ChildFailed
-from launch.steps import CHECKOUT, SetupError, say
-from settings import EXAMPLE, BadConfig, Settings, load, split
-from sql.engine import Database
-from sql.migrate import BadDatabase, first_admin, seed, upgrade
+from home import Home
+from launch.asterisk_logs import keep_short
+from launch.child import Child
+from launch.processes import NAMES
+from launch.settle import (
+    adopt,
+    check_ports,
+    drain,
+    from_command_line,
+    refuse_beside_services,
+    settle_asterisk,
+    settle_database,
+)
+from launch.steps import say
+from settings import Settings
 
-CANNOT_START: Final = 2
-CHILDREN: Final = ("controller", "desk", "worker")
 HANG_UP_S: Final = 2.0
 ASTERISK_PAUSE_S: Final = 0.5
 CHANNELS: Final = re.compile(r"^(\d+) active channels?", re.MULTILINE)
-
-
-class AlreadyRunning(Exception):
-    """Another supervisor has this home; the text names it."""
-
-
-@contextlib.contextmanager
-def only_one(home: Home) -> Iterator[None]:
-    """Hold the home's lock; it goes with this process, however that ends."""
-    lock = (home.run / "lock").open("a+")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise AlreadyRunning(
-                f"{home.root} is in use by the Careline with pid {lock.read().strip()}; stop that "
-                "one, or name another --home"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
-
-
-def settle_home(home: Home, config: Path | None) -> tuple[Settings, Path]:
-    """Make the home, and the settings file in it at the first start; returns settings and file."""
-    home.prepare()
-    file = config or home.config
-    if not file.exists() and config is None:
-        shutil.copyfile(CHECKOUT / EXAMPLE, file)
-        say(f"wrote {file}; every setting is explained there")
-    return load(file), file
-
-
-def check_ports(settings: Settings) -> None:
-    """Our own addresses must be free; Asterisk's are looked at by its instance."""
-    host, port = split(settings.addresses.desk_address)
-    Bind(host, port, socket.SOCK_STREAM, "desk", "addresses.desk").check()
-    where = "addresses.host"
-    Bind(settings.addresses.internal, AGI_PORT, socket.SOCK_STREAM, "menus (AGI)", where).check()
-
-
-async def settle_database(settings: Settings, home: Home) -> None:
-    """Migrate and seed; the first admin's password is said once, when it is made."""
-    url = settings.database_url(home.root)
-    await asyncio.to_thread(upgrade, url)
-    database = Database(url)
-    try:
-        await seed(
-            database,
-            {site.code: site.name for site in settings.sites},
-            {seat.extension: (seat.name, seat.site) for seat in settings.seats},
-        )
-        password = secrets.token_urlsafe(12)
-        hashed = await asyncio.to_thread(PasswordHasher().hash, password)
-        shown = f"first sign-in at the desk: user admin, password {password}   (shown only once)"
-        await first_admin(database, hashed, partial(say, shown))
-    finally:
-        await database.close()
 
 
 class House:
@@ -111,11 +47,9 @@ class House:
     def __init__(self, settings: Settings, home: Home, config: Path) -> None:
         self.settings: Final = settings
         self.home: Final = home
-        asterisk, user = asterisk_tree.find(), service_user()
-        render(settings, home, asterisk, user)
-        self.asterisk: Final[Instance] = centre_instance(settings, home, asterisk, user)
+        self.asterisk: Final[Instance] = settle_asterisk(settings, home)
         words = ["--home", str(home.root), "--config", str(config)]
-        self.children: Final = [Child(name, words, home.logs) for name in CHILDREN]
+        self.children: Final = [Child(name, words, home.logs) for name in NAMES]
         self._keeping: Final[list[asyncio.Task[Any]]] = []
         # Until a start has found out: what runs there may have people on the line.
         self._adopted = self.asterisk.pid is not None
@@ -129,13 +63,13 @@ class House:
         for child in self.children:
             self._keeping.append(asyncio.ensure_future(child.keep()))
         self._keeping.append(asyncio.ensure_future(self._keep_asterisk()))
+        self._keeping.append(asyncio.ensure_future(keep_short(self.asterisk)))
 
     async def _start_asterisk(self) -> None:
         self._adopted = not await self.asterisk.start()
         if self._adopted:
-            say("Asterisk was still running from before; its calls go on")
-            await self.asterisk.reload()
-        await self.drain(begin=False)
+            await adopt(self.asterisk, self.settings)
+        await drain(self.asterisk, begin=False)
 
     async def _keep_asterisk(self) -> None:
         while True:
@@ -158,11 +92,6 @@ class House:
             return 1
         return int(found[1]) if found else 1
 
-    async def drain(self, *, begin: bool) -> None:
-        """Refuse new calls from carriers (503), or take them again."""
-        with contextlib.suppress(AsteriskFailed):
-            await self.asterisk.cli(f"dialplan set global CARELINE_DRAIN {int(begin)}")
-
     async def give_up(self) -> None:
         """A start that failed ends what it began; an Asterisk from before keeps its calls."""
         await asyncio.gather(*(child.stop() for child in self.children))
@@ -181,8 +110,10 @@ class House:
             with contextlib.suppress(AsteriskFailed):
                 await self.asterisk.cli("channel request hangup all")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._silent(), HANG_UP_S)
-                await asyncio.wait_for(self._noted(), HANG_UP_S)
+                async with asyncio.timeout(HANG_UP_S):
+                    await self._silent()
+                async with asyncio.timeout(HANG_UP_S):
+                    await self._noted()
         await asyncio.gather(*(child.stop() for child in self.children))
         await self.asterisk.stop()
 
@@ -230,7 +161,7 @@ async def run_house(house: House) -> None:
     try:
         await asking
         if live := await house.channels():
-            await house.drain(begin=True)
+            await drain(house.asterisk, begin=True)
             say(f"draining: {live} channels are up, new calls are refused; Ctrl-C again stops now")
             await until_silent_or_asked(house, asked)
     finally:
@@ -241,7 +172,8 @@ async def run_house(house: House) -> None:
 async def until_silent_or_asked(house: House, asked: asyncio.Queue[None]) -> None:
     while await house.channels():
         try:
-            await asyncio.wait_for(asked.get(), 0.5)
+            async with asyncio.timeout(0.5):
+                await asked.get()
         except TimeoutError:
             continue
         else:
@@ -262,26 +194,11 @@ def announce(house: House) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--config", type=Path)
-    given = parser.parse_args()
-    home = Home(given.home)
-    # What a home keeps is about people: nobody else on this machine may read it.
-    os.umask(0o077)
-    try:
-        settings, config = settle_home(home, given.config)
-        with only_one(home):
-            asyncio.run(run_house(House(settings, home, config)))
-    except (
-        AlreadyRunning, AsteriskFailed, BadConfig, BadDatabase, BadHome, ChildFailed, SetupError
-    ) as cause:  # fmt: skip
-        say(str(cause))
-        return CANNOT_START
-    except OSError as cause:
-        say(f"{cause.filename or home.root}: {cause.strerror}; mend that and start again")
-        return CANNOT_START
-    return 0
+    def run(settings: Settings, home: Home, config: Path) -> None:
+        refuse_beside_services(home)
+        asyncio.run(run_house(House(settings, home, config)))
+
+    return from_command_line(__doc__, run)
 
 
 if __name__ == "__main__":

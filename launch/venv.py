@@ -179,8 +179,11 @@ class Environment:
         return self.folder / f"careline-{kind}.stamp"
 
     def _fingerprint(self, kind: Kind) -> str:
-        """Changes with the lock files, the Python and the place: environments cannot be moved."""
-        digest = hashlib.sha256(f"{self.folder}\n{base_python().version}\n".encode())
+        """Changes with the lock files, the Python and the place: environments cannot be moved.
+
+        One that is linked to lies where the link leads: two checkouts may share it.
+        """
+        digest = hashlib.sha256(f"{self.folder.resolve()}\n{base_python().version}\n".encode())
         for lock in (LOCKS[kind], *([BUILD_LOCK] if kind is Kind.DEV else [])):
             digest.update((self.checkout / lock).read_bytes())
         return digest.hexdigest()
