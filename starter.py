@@ -62,7 +62,8 @@ class Starter:
                 contextlib.suppress(OSError),
                 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify,
             ):
-                notify.sendto(to_systemd.encode("ascii"), address)
+                # A systemd that stands still must not make us wait either.
+                notify.sendto(to_systemd.encode("ascii"), socket.MSG_DONTWAIT, address)
         else:
             with contextlib.suppress(OSError):
                 os.write(sys.stdout.fileno(), f"{word}\n".encode("ascii"))

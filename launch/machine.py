@@ -21,7 +21,7 @@ TEST_PACKAGES: Final = {
     "database": ("postgresql",),
     "desk": ("chromium", "fonts-wqy-microhei"),
     "asterisk": ("postgresql",),
-    "faults": ("iproute2", "mount", "util-linux"),
+    "faults": ("iproute2", "mount", "systemd", "util-linux"),
 }
 PARTS: Final = tuple(TEST_PACKAGES)
 APT_LISTS: Final = Path("/var/lib/apt/lists")

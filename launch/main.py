@@ -99,6 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="make the machine ready and run Careline")
     run.add_argument("--home", type=Path, help="where everything is kept (database, recordings, …)")
     run.add_argument("--config", type=Path, help="the settings file (default: careline.toml)")
+    install = commands.add_parser("install", help="write systemd units that run Careline")
+    install.add_argument("--home", type=Path, help="where everything is kept")
+    install.add_argument("--config", type=Path, help="the settings file (default: the home's own)")
+    install.add_argument("--user", help="whom everything runs as (default: careline)")
+    install.add_argument("--root", type=Path, help="write under this folder instead of /")
     prepare = commands.add_parser("prepare", help="make the machine ready and stop")
     prepare.add_argument("--tests", action="store_true", help="for the tests too")
     test = commands.add_parser(
@@ -120,11 +125,20 @@ def default_home() -> Path:
 
 def _run(options: argparse.Namespace) -> int:
     make_ready(wants_to_run())
-    home: Path = options.home or default_home()
-    words = ["-m", "launch.supervise", "--home", str(home.absolute())]
-    if options.config is not None:
-        words += ["--config", str(options.config.absolute())]
-    become(words)
+    become(["-m", "launch.supervise", *_places(options, default_home())])
+
+
+def _install(options: argparse.Namespace) -> int:
+    make_ready(wants_to_run())
+    user = ["--user", options.user] if options.user else []
+    root = ["--root", str(options.root.absolute())] if options.root else []
+    become(["-m", "launch.install", *_places(options, Path("/var/lib/careline")), *user, *root])
+
+
+def _places(options: argparse.Namespace, home: Path) -> list[str]:
+    """The words that name the home and the settings file, whatever folder we are in."""
+    words = ["--home", str((options.home or home).absolute())]
+    return words + (["--config", str(options.config.absolute())] if options.config else [])
 
 
 def _prepare(options: argparse.Namespace) -> int:
@@ -174,7 +188,10 @@ def _do(arguments: Sequence[str]) -> int:
         return _test(options, rest)
     if rest:
         raise SetupError("only ./careline test takes words after --.")
-    commands = {"run": _run, "prepare": _prepare, "rows": _rows, "check": _check}
+    commands = {
+        "run": _run, "install": _install, "prepare": _prepare,
+        "rows": _rows, "check": _check,
+    }  # fmt: skip
     return commands[options.command](options)
 
 

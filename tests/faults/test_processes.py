@@ -7,6 +7,7 @@ import pwd
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_a_process_that_hangs_is_started_again_and_one_that_pauses_is_not(
         for pid in before.values():
             os.kill(pid, signal.SIGSTOP)
         for name, pid in before.items():
-            wait_until(lambda n=name, p=pid: is_new(house, n, p), 30, f"a new {name}")
+            wait_until(partial(is_new, house, name, pid), 30, f"a new {name}")
         assert any("controller has not stirred for" in line for line in house.said)
         assert not [line for line in house.said if "Asterisk ended" in line]
 
