@@ -2,18 +2,20 @@
 
 pyst2 gives the AGI commands; the way in which it reads and writes is replaced, since it was made
 for one process a call: an end of file and a HANGUP line are the caller's hanging up, arguments
-are quoted, lines are bounded. More calls than threads are closed at once, so that the dialplan
-goes on and the caller waits for a person.
+are quoted, lines are bounded. More calls than threads are closed at once, and a call that is in a
+menu for too long is closed too, so that the dialplan goes on and the caller waits for a person.
 """
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 from asterisk.agi import (
@@ -33,6 +35,9 @@ MAX_LINE: Final = 8192
 MAX_ENVIRONMENT: Final = 200
 SILENT_LINE_S: Final = 60.0
 """The longest that Asterisk may take to answer one command: our longest prompt and its wait."""
+MAX_CALL_S: Final = 120.0
+"""The longest that a caller may be in a menu, whatever the menu does."""
+LOOK_EVERY_S: Final = 1.0
 TRY_AGAIN_S: Final = 0.1
 RESULT: Final = re.compile(r"(\d{3})[ -]?(.*)", re.DOTALL)
 VALUE: Final = re.compile(r"(\w+)=(\S*)(?:\s+\((.*)\))?", re.DOTALL)
@@ -117,6 +122,9 @@ class CallerLine(AGI):  # type: ignore[misc]
 
     @staticmethod
     def _values(rest: str) -> dict[str, Any]:
+        if "(" in rest and ")" not in rest:
+            # What follows on the next lines would be taken for the replies to later commands.
+            raise AGIUnknownError("an AGI reply of more than one line")
         values: dict[str, Any] = {"result": ("", "")}
         for key, value, data in VALUE.findall(rest):
             values[key] = (value, data)
@@ -161,6 +169,19 @@ class CallerLine(AGI):  # type: ignore[misc]
         except AGIHangup:
             raise LineClosed from None
 
+    def get_variable(self, name: str) -> str:
+        """What a variable of the channel holds, empty when it is not set. Raises LineClosed.
+
+        A line break in it would end the reply early, so it travels as BASE64. The base's own also
+        gives the word "hangup" for a caller who has hung up.
+        """
+        coded = self._quote("${BASE64_ENCODE(${" + name + "})}")
+        try:
+            _, value = self.execute("GET FULL VARIABLE", coded)["result"]
+        except AGIHangup:
+            raise LineClosed from None
+        return base64.b64decode(value).decode("utf-8", "replace")
+
     def _still_there(self) -> None:
         """A result of -1 means hung up or no such file; the channel's status tells which."""
         try:
@@ -170,7 +191,11 @@ class CallerLine(AGI):  # type: ignore[misc]
 
 
 class FastAgiServer:
-    """Accepts on `host:port`; each call is handled by `handle` in a thread of its own."""
+    """Accepts on `host:port`; each call is handled by `handle` in a thread of its own.
+
+    A call over `max_calls` is closed at once, and one that lasts longer than MAX_CALL_S is closed
+    then. Its thread ends when it next speaks or listens; until then it keeps its place.
+    """
 
     def __init__(
         self, host: str, port: int, handle: Callable[[CallerLine], None], max_calls: int
@@ -178,6 +203,7 @@ class FastAgiServer:
         self._handle: Final = handle
         self._places: Final = threading.BoundedSemaphore(max_calls)
         self._closing: Final = threading.Event()
+        self._begun: Final[dict[socket.socket, float]] = {}
         self._listening: Final = socket.create_server((host, port), backlog=128)
         self._accepting: Final = threading.Thread(
             target=self._accept, name="agi-accept", daemon=True
@@ -189,6 +215,8 @@ class FastAgiServer:
         return host, port
 
     def start(self) -> None:
+        # Between two callers it looks for those who have been in their menu for too long.
+        self._listening.settimeout(LOOK_EVERY_S)
         self._accepting.start()
 
     def close(self) -> None:
@@ -201,8 +229,11 @@ class FastAgiServer:
 
     def _accept(self) -> None:
         while True:
+            self._end_overdue()
             try:
                 connection, _ = self._listening.accept()
+            except TimeoutError:
+                continue
             except OSError as cause:
                 if self._closing.is_set():
                     return
@@ -214,9 +245,20 @@ class FastAgiServer:
                 logger.warning("more calls in menus than threads; this one goes to a person")
                 connection.close()
                 continue
+            self._begun[connection] = time.monotonic()
             threading.Thread(
                 target=self._serve, args=(connection,), name="agi-call", daemon=True
             ).start()
+
+    def _end_overdue(self) -> None:
+        """Close what lasts too long; a thread that hangs in our own code could not do it itself."""
+        now = time.monotonic()
+        for connection, begun in list(self._begun.items()):
+            if now - begun > MAX_CALL_S:
+                logger.warning("a menu lasted longer than %.0f s; its caller goes on", MAX_CALL_S)
+                self._begun.pop(connection, None)
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def _serve(self, connection: socket.socket) -> None:
         try:
@@ -228,4 +270,5 @@ class FastAgiServer:
             # The connection closes, the dialplan goes on, the caller reaches a person.
             logger.exception("a menu failed; its caller goes to a person")
         finally:
+            self._begun.pop(connection, None)
             self._places.release()

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 import pytest
+from panoramisk import Manager
 
 from telephony import ami as ami_module
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused, Login
@@ -202,6 +203,47 @@ async def test_an_action_is_answered_whatever_comes_in_between(asterisk: Asteris
         assert [(await soon(one))["Value"] for one in asking] == ["one", "two"]
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "answer"),
+    [
+        ("QueueAdd", {"Queue": "hotline", "Interface": "PJSIP/1001"},
+         "Added interface to queue"),
+        ("Originate", {"Channel": "PJSIP/1001", "Async": "true"},
+         "Originate successfully queued"),
+        ("PJSIPQualify", {"Endpoint": "1001"}, "Endpoint found, will qualify. Will follow"),
+    ],
+)  # fmt: skip
+async def test_an_answer_that_sounds_like_a_list_is_an_answer(
+    asterisk: Asterisk, name: str, fields: dict[str, Any], answer: str
+) -> None:
+    """The library waits for ever after these words, for events that never come."""
+    async with connected(asterisk) as (ami, _):
+        asking = asyncio.ensure_future(ami.action(name, **fields))
+        peer, action = await soon(asterisk.heard.get())
+        await peer.message(action, Response="Success", Message=answer)
+        assert (await soon(asking)).message == answer
+
+
+async def test_what_the_console_prints_comes_line_by_line(asterisk: Asterisk) -> None:
+    async with connected(asterisk) as (ami, _):
+        asking = asyncio.ensure_future(ami.action("Command", Command="core show uptime"))
+        peer, action = await soon(asterisk.heard.get())
+        await peer.say(
+            f"Response: Success\r\nActionID: {action['ActionID']}\r\n"
+            "Message: Command output follows\r\nOutput: one\r\nOutput: two: 2\r\n\r\n"
+        )
+        assert (await soon(asking))["Output"] == ["one", "two: 2"]
+
+
+async def test_chinese_goes_out_as_it_came_in(asterisk: Asterisk) -> None:
+    async with connected(asterisk) as (ami, _):
+        asking = asyncio.ensure_future(ami.action("Setvar", Variable="NAME", Value="王秀英"))
+        peer, action = await soon(asterisk.heard.get())
+        assert action["Value"] == "王秀英"
+        await peer.message(action, Response="Success", Message="Variable Set")
+        await soon(asking)
+
+
 async def test_asterisks_refusal_is_said_in_its_own_words(asterisk: Asterisk) -> None:
     async with connected(asterisk) as (ami, _):
         asking = asyncio.ensure_future(ami.action("Redirect", Channel="x"))
@@ -389,7 +431,30 @@ async def test_a_peer_that_says_nothing_is_given_up(
         assert not ami.is_up
 
 
-async def test_closing_leaves_no_connection(asterisk: Asterisk) -> None:
+async def test_closing_leaves_no_connection_and_makes_none(
+    asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library connects again by itself, also after it was told to close."""
+    monkeypatch.setitem(Manager.defaults, "reconnect_timeout", 0)
     async with connected(asterisk):
         pass
     await until(lambda: all(writer.transport.is_closing() for writer in asterisk._writers))
+    async with connected(asterisk):
+        # Whatever the closed one still had in mind has had its turn by now.
+        pass
+    assert len(asterisk._writers) == 2
+
+
+async def test_after_a_loss_there_is_one_connection_and_not_two(
+    asterisk: Asterisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Manager.defaults, "reconnect_timeout", 0)
+    async with connected(asterisk) as (ami, peer):
+        peer.cut()
+        await soon(asterisk.peers.get())
+        await next_event(ami, "Connected")
+        asking = asyncio.ensure_future(ami.action("Getvar", Variable="x"))
+        again, action = await soon(asterisk.heard.get())
+        await again.message(action, Response="Success")
+        await soon(asking)
+        assert len(asterisk._writers) == 2

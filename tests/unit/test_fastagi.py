@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Final
 
 import pytest
@@ -195,6 +196,29 @@ def test_a_line_break_never_becomes_a_second_command(bad: str) -> None:
         assert sent(theirs) == 'SET VARIABLE "A" "last"\n'
 
 
+@pytest.mark.parametrize(
+    "value", ["王秀英", 'say "hello"', "back\\slash", "two\nlines\n200 result=1", "hangup", ""]
+)
+def test_a_variable_is_whole_whatever_it_holds(value: str) -> None:
+    coded = base64.b64encode(value.encode())
+    with line(b"200 result=1 (" + coded + b")\n", b"200 result=1\n") as (agi, theirs):
+        assert agi.get_variable("NAME") == value
+        agi.note("A", "b")
+        assert sent(theirs).splitlines() == [
+            'GET FULL VARIABLE "${BASE64_ENCODE(${NAME})}"', 'SET VARIABLE "A" "b"'
+        ]  # fmt: skip
+
+
+def test_a_variable_of_a_caller_who_hung_up_is_no_word() -> None:
+    with line(b"HANGUP\n") as (agi, _), pytest.raises(LineClosed):
+        agi.get_variable("NAME")
+
+
+def test_a_reply_of_several_lines_is_not_taken_for_several_replies() -> None:
+    with line(b"200 result=1 (one\n", b"200 result=1)\n") as (agi, _), pytest.raises(AGIError):
+        agi.execute("GET VARIABLE", "NAME")
+
+
 # ── the server ────────────────────────────────────────────────────────────────────────────────
 
 
@@ -246,6 +270,67 @@ def test_more_calls_than_places_are_sent_on_at_once_and_places_come_back() -> No
         assert any(is_served(server, begun) for _ in range(100))
         for one in waiting:
             one.close()
+
+
+def test_a_menu_that_lasts_too_long_is_closed_and_the_dialplan_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One waits for its caller for ever, one hangs in our own code; the next caller is served."""
+    monkeypatch.setattr(fastagi, "MAX_CALL_S", 0.2)
+    monkeypatch.setattr(fastagi, "LOOK_EVERY_S", 0.02)
+    let_go, ended = threading.Event(), threading.Semaphore(0)
+
+    def handle(line: CallerLine) -> None:
+        try:
+            if line.env["agi_network_script"] == "stuck":
+                let_go.wait(SOON)
+            else:
+                line.ask("menu", 60)
+        finally:
+            ended.release()
+
+    with serving(handle, max_calls=2) as server:
+        waits, stuck = call(server), call(server, b"agi_network_script: stuck\n\n")
+        with waits, stuck:
+            assert waits.recv(100) == b"GET DATA menu 60000 1\n"
+            assert is_closed(waits)
+            assert is_closed(stuck)
+            assert ended.acquire(timeout=SOON)
+            assert not ended.acquire(timeout=0.05), "a thread that hangs keeps its place"
+            let_go.set()
+            assert ended.acquire(timeout=SOON)
+        assert all(server._places.acquire(timeout=SOON) for _ in range(2))
+        assert not server._begun
+
+
+def test_a_short_menu_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastagi, "LOOK_EVERY_S", 0.02)
+    keys: list[str] = []
+    with serving(lambda line: keys.append(line.ask("menu", 5))) as server, call(server) as caller:
+        assert caller.recv(100)
+        caller.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            caller.recv(1)
+        caller.settimeout(SOON)
+        caller.sendall(b"200 result=2\n")
+        assert is_closed(caller)
+    assert keys == ["2"]
+
+
+@pytest.mark.parametrize("places", [1, 60])
+def test_each_call_has_a_thread_of_its_own_up_to_the_places(places: int) -> None:
+    """Every menu is asked at once, however long all the others think."""
+    threads: set[int] = set()
+
+    def handle(line: CallerLine) -> None:
+        threads.add(threading.get_ident())
+        line.ask("menu", 5)
+
+    with serving(handle, max_calls=places) as server, ExitStack() as open_calls:
+        callers = [open_calls.enter_context(call(server)) for _ in range(places)]
+        assert all(caller.recv(100).startswith(b"GET DATA") for caller in callers)
+        assert is_closed(open_calls.enter_context(call(server)))
+        assert len(threads) == places
 
 
 @pytest.mark.parametrize(
