@@ -49,7 +49,7 @@ from workflows.runner import Runner
 
 logger = logging.getLogger("careline")
 
-LINES: Final = 50
+MENUS_BEYOND_LINES: Final = 10
 PROMISES_EVERY_S: Final = 30
 STORE_AGAIN: Final = timedelta(seconds=1)
 
@@ -80,7 +80,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     await picture.load()
     await runner.recover()
     in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener)
-    menus = FastAgiServer(internal, AGI_PORT, in_our_menu, LINES + 10)
+    menus = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
     control = control_app(home.secret("control"), picture.feed, runner.handle)
     menus.start()
     try:

@@ -121,6 +121,7 @@ class Centre(Part):
     time_zone: Annotated[str, AfterValidator(_zone)] = "Asia/Shanghai"
     country_code: Annotated[str, Field(pattern=r"^\d{1,3}$")] = "86"
     area_code: Annotated[str, Field(pattern=r"^0\d{2,3}$")] = "0374"
+    lines: Annotated[int, Field(ge=1, le=1000)] = 50
 
     @property
     def zone(self) -> ZoneInfo:

@@ -194,6 +194,7 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "rtp_last": rtp_last,
         "recordings": home.live_recordings,
         "entries": _entries(settings),
+        "lines": settings.centre.lines,
         "watch_s": WATCH_S,
         "ring_s": RING_S,
         "queues": settings.queues,

@@ -52,6 +52,8 @@ from workflows.recording import State as RecordingState
 
 RECORDING_DUE: Final = "recording due"
 RECORDING_DUE_S: Final = 300
+NO_LINE_FREE: Final = 34
+"""The Q.850 cause of a call that came when every line was taken."""
 
 
 class State(Enum):
@@ -393,6 +395,8 @@ def result_of(call: Call) -> Result:
         return Result.ANSWERED
     if call.dial in (DialResult.BUSY, DialResult.NO_ANSWER, DialResult.FAILED):
         return Result(call.dial.value)
+    if call.cause == NO_LINE_FREE:
+        return Result.FAILED
     return Result.ABANDONED
 
 

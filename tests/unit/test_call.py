@@ -301,6 +301,13 @@ def test_an_answered_call_has_its_seat_its_times_and_an_order_to_judge() -> None
     assert StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S) in wanted
 
 
+def test_a_call_for_which_no_line_was_free_failed() -> None:
+    """The caller did not give up: the centre sent the call elsewhere, and that is what is kept."""
+    call, wanted = play(arrived(WANG), ended(cause=34))
+    assert (call.state, call.result) == (State.ENDED, Result.FAILED)
+    assert not requests(wanted)
+
+
 @pytest.mark.parametrize(
     "so_far",
     [
