@@ -5,7 +5,6 @@ Two real Asterisk instances talk SIP and RTP with each other; who heard whom is 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -13,6 +12,7 @@ import pytest
 
 from tests.asterisk.conftest import Centre
 from tests.audio import find_prompt, loud_seconds, seconds, tone_begins, tone_seconds
+from tests.house import listen
 from tests.observer import Message, wait_until
 from tests.telephone import Carrier, Leg, SeatPhone, finished
 
@@ -61,7 +61,9 @@ def test_hotline_reaches_a_seat_and_both_hear_each_other(
     elder = telephones.call("96100", caller="13800000001", tone=ELDER).wait_talking()
     call = arrived(centre, since)
     member = centre.observer.wait_for("AgentConnect", 40, since)
-    time.sleep(6)
+    wait_until(lambda: any(_talking(phone) for phone in phones), 5, "a seat talks")
+    # RTCP speaks every five seconds.
+    listen(elder, 6)
     seat = connected_seat(phones)
     elder.hang_up()
     seat.wait_ended()
@@ -126,10 +128,10 @@ def test_three_callers_one_seat_are_answered_in_order(
         centre.observer.wait_for("QueueCallerJoin", 30, since, CallerIDNum=joined)
     centre.observer.wait_for("AgentConnect", 10, since)
     # Both who wait hear their position and then some music.
-    time.sleep(_length(centre, "queue-thereare", "digits/2", "queue-callswaiting") + 4)
+    listen(callers[2], _length(centre, "queue-thereare", "digits/2", "queue-callswaiting") + 4)
     for turn, caller in enumerate(callers):
         wait_until(partial(_has_talked, seat, turn + 1), 15, f"caller {turn} talks")
-        time.sleep(2)
+        listen(caller, 2)
         caller.hang_up()
     centre.pause("1002", False)
 
@@ -187,7 +189,7 @@ def test_a_full_line_makes_the_caller_wait_and_never_hangs_up(
             callers.append(telephones.call("96101", caller, tone=0).wait_talking())
             if number < 3:
                 centre.observer.wait_for("QueueCallerJoin", 20, since, CallerIDNum=caller)
-        time.sleep(_length(centre, "notice", "please-wait") + 1)
+        listen(callers[3], _length(centre, "notice", "please-wait") + 1)
         assert not centre.observer.find("QueueCallerJoin", since, CallerIDNum="13800000013")
         callers[0].hang_up()
         centre.observer.wait_for("QueueCallerJoin", 20, since, CallerIDNum="13800000013")
@@ -213,8 +215,16 @@ def test_every_other_number_reaches_a_queue(
 
 
 def _in_the_notice(centre: Centre, since: int) -> None:
-    arrived(centre, since)
-    time.sleep(0.4)
+    call = arrived(centre, since)["Call"]
+    wait_until(lambda: _doing(centre, call) == "Playback", 5, "the notice is spoken")
+    heard = centre.recording(call, "elder")
+    wait_until(lambda: heard.exists() and heard.stat().st_size > 16000 // 2, 5, "half a second")
+
+
+def _doing(centre: Centre, call: str) -> str:
+    """The application that the caller's channel is in."""
+    channels = centre.observer.list_of("CoreShowChannels")
+    return next((m["Application"] for m in channels if m["Uniqueid"] == call), "")
 
 
 def _in_the_queue(centre: Centre, since: int) -> None:
@@ -223,7 +233,7 @@ def _in_the_queue(centre: Centre, since: int) -> None:
 
 def _while_it_rings(centre: Centre, since: int) -> None:
     centre.observer.wait_for("AgentCalled", 30, since)
-    time.sleep(0.2)
+    centre.observer.wait_for("DialState", 5, since, DialStatus="RINGING")
 
 
 def _as_it_is_answered(centre: Centre, since: int) -> None:
@@ -281,7 +291,7 @@ def test_a_draining_centre_refuses_new_calls_and_keeps_the_living(
             assert not refused.is_talking
             assert ended["Cause"] in ("34", "38", "42"), ended
             assert not centre.observer.find("CallArrived", since)
-        time.sleep(2)
+        listen(living, 4)
         assert not living.has_ended
     finally:
         centre.observer.set_global("CARELINE_DRAIN", "")

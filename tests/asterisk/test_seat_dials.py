@@ -11,6 +11,7 @@ import pytest
 
 from tests.asterisk.conftest import Centre
 from tests.audio import find_prompt, seconds, tone_seconds
+from tests.house import listen
 from tests.observer import Message
 from tests.raw_sip import RawPeer
 from tests.telephone import Block, Carrier, finished
@@ -35,7 +36,8 @@ def test_a_seat_calls_a_terminal_over_rtp_with_its_quality(
     centre, since = centre_asterisk, len(centre_asterisk.observer.events)
     terminal = telephones.number(NUMBER).answers(0.5, TERMINAL)
     seat = telephones.phone("1001").dials(NUMBER, SEAT).wait_talking()
-    time.sleep(6)
+    # RTCP speaks every five seconds.
+    listen(seat, 6)
     terminal_leg = terminal.legs()[0]
     seat.hang_up()
     terminal_leg.wait_ended()
@@ -164,7 +166,7 @@ def test_one_seat_calls_another(telephones: Carrier, centre_asterisk: Centre) ->
     """By extension, without a carrier."""
     other = telephones.phone("1002").answers(0.2, TERMINAL)
     seat = telephones.phone("1001").dials("1002", SEAT).wait_talking()
-    time.sleep(2)
+    listen(seat, 2)
     other.legs()[0].hang_up()
     seat.wait_ended()
     assert tone_seconds(seat.heard(), TERMINAL) > 1
