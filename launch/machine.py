@@ -20,7 +20,7 @@ TEST_PACKAGES: Final = {
     "unit": (),
     "database": ("postgresql",),
     "desk": ("chromium", "fonts-wqy-microhei"),
-    "asterisk": ("postgresql",),
+    "asterisk": ("gcc", "libc6-dev", "postgresql"),
     "faults": ("iproute2", "mount", "systemd", "util-linux"),
 }
 PARTS: Final = tuple(TEST_PACKAGES)

@@ -98,8 +98,7 @@ class WithClock:
 def moved(asterisk: Installation, folder: Path, to: datetime) -> WithClock:
     """The Asterisk whose clock says `to` now, and goes on from there."""
     compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("without a C compiler the clock of one program cannot be moved")
+    assert compiler, "there is no C compiler; ./careline test asterisk installs gcc and libc6-dev"
     source, library = folder / "clock.c", folder / "clock.so"
     source.write_text(OTHER_CLOCK, "ascii")
     ahead = f"-DAHEAD=({int(to.timestamp() - time.time())})"
