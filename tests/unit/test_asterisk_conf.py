@@ -188,6 +188,52 @@ def test_the_watchdog_of_a_menu_is_no_call(home: Home, prompts: Path) -> None:
     assert sound.read_bytes() == bytes(4000)
 
 
+def test_an_emergency_rings_those_who_serve_it_and_the_fallback_phones(
+    home: Home, prompts: Path
+) -> None:
+    seats = [
+        {"extension": "1001", "queues": ["hotline"]},
+        {"extension": "1002"},
+        {"extension": "1003", "queues": ["hotline"]},
+        {"extension": "1004", "site": "south", "queues": ["hotline"]},
+    ]
+    sites = [{"code": "main", "fallback_phone": "1003"}, {"code": "south"}]
+    text = rendered(home, prompts, seats=seats, sites=sites)["extensions.conf"]
+    assert "\nRESCUE_SEATS=1002,1003,1004\n" in text
+
+
+def test_a_silent_phone_is_given_up_and_a_silent_elder_never(home: Home, prompts: Path) -> None:
+    text = rendered(home, prompts, **FULL)["pjsip.conf"]
+    for part in text.split("; --- ")[1:]:
+        assert ("rtp_timeout = 5\n" in part) == part.startswith("seat "), part
+
+
+def test_a_room_ends_with_nobodys_leaving(home: Home, prompts: Path) -> None:
+    text = rendered(home, prompts, **FULL)["confbridge.conf"]
+    settings = [line for line in text.splitlines() if not line.startswith(";")]
+    assert not [line for line in settings if "end_marked" in line or "wait_marked" in line]
+    assert "jitterbuffer = yes" not in text
+    assert "mixing_interval = 20" in text
+
+
+def test_notes_about_cases_go_at_the_start_and_contacts_stay(home: Home, prompts: Path) -> None:
+    files = rendered(home, prompts, **FULL)
+    swept = set(re.findall(r"deltree rescue/(\w+) = yes\n", files["cli.conf"]))
+    noted = set(re.findall(r"DB\w*\(rescue/(\w+)/", files["extensions.conf"]))
+    assert swept == noted - {"contact"}
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_no_contact_is_a_bare_rescue_number(home: Home, prompts: Path, live: bool) -> None:
+    text = rendered(home, prompts, rescue={"live": live})["extensions.conf"]
+    contact, number = section(text, "rescue-contact"), section(text, "rescue-number")
+    assert "EXTEN" not in number
+    assert "Goto(rescue-number,${CARELINE_DIALLED},1)" in contact
+    for spelling in ("120", "119", "110", "0120", "+86120"):
+        assert f"exten => {spelling},1,Hangup(21)" in number, spelling
+    assert ("exten => _0XX120,1,Hangup(21)" in number) == (not live)
+
+
 def test_the_rescue_numbers_are_each_sites_own(home: Home, prompts: Path) -> None:
     sites = [
         {"code": "main", "ambulance": "0374120", "fire": "0374119", "police": "0374110"},

@@ -43,6 +43,10 @@ SEATS = '[[seats]]\nextension = "1001"\n'
 TRUNK = '[[trunks]]\nname = "one"\nhost = "192.0.2.1:5060"\n'
 
 WRONG = {
+    "fallback phone of another site": (
+        '[[sites]]\ncode = "main"\nfallback_phone = "1009"',
+        ["main", "fallback_phone", "1009", "['1001', '1002']"],
+    ),
     "bare desk": (
         '[addresses]\ndesk = "0.0.0.0:8080"',
         ["addresses", "0.0.0.0:8080", "without encryption", "desk_certificate", "desk_proxy"],
@@ -209,6 +213,20 @@ def test_only_the_emergency_line_gives_no_rest() -> None:
         "hotline": 10,
         "emergency": 0,
     }
+
+
+def test_a_sites_fallback_phone_is_its_first_seats_unless_set() -> None:
+    given = {
+        "sites": [{"code": "main"}, {"code": "south", "fallback_phone": "1004"}, {"code": "new"}],
+        "seats": [
+            {"extension": "1001"},
+            {"extension": "1002"},
+            {"extension": "1003", "site": "south"},
+            {"extension": "1004", "site": "south"},
+        ],
+    }
+    found = Settings.model_validate(given).fallback_phones
+    assert found == {"main": "1001", "south": "1004"}, "a site without a seat has none"
 
 
 def test_another_host_moves_everything() -> None:

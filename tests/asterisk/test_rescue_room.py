@@ -1,0 +1,737 @@
+"""The emergency room, and what the dialplan does in it alone: nobody's death leaves an elder alone.
+
+Careline's own processes are not there; where a test needs the controller it renews the controller's
+counter itself. Who heard whom is proven by tones between two real Asterisk instances.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import asterisk_conf.render
+from asterisk_conf.instance import Installation
+from home import Home
+from settings import Settings
+from tests.asterisk.conftest import Centre, running_centre
+from tests.audio import find_prompt, tone_seconds
+from tests.observer import Message, Observer, wait_until
+from tests.telephone import Block, Carrier, Leg, SeatPhone, claim_addresses, finished
+
+ELDER = 480
+SEAT = 740
+SECOND_SEAT = 1150
+CONTACT = 950
+ENOUGH_S = 1.0
+"""A tone that sounds this long was certainly heard."""
+LEASE_S = 2.0
+SLOW_S = 1.0
+"""By how much this machine may be late with what the dialplan does after two seconds."""
+CONTACTS_AFTER_S = 4
+WRAP_UP_S = 30
+"""So long that a test which waits for its end fails."""
+ZERO_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The centre, its carrier with the phones 1001 and 1002, and the phone 1003 elsewhere."""
+
+    centre: Centre
+    carrier: Carrier
+    elsewhere: Carrier
+    phones: dict[str, SeatPhone]
+
+    @property
+    def observer(self) -> Observer:
+        return self.centre.observer
+
+    @property
+    def events(self) -> int:
+        return len(self.observer.events)
+
+    def phone(self, extension: str) -> SeatPhone:
+        return self.phones[extension]
+
+    def elder(self, number: str = "13800000001", tone: int = ELDER) -> tuple[str, Leg]:
+        """An elder who is in the room: the case, and the elder's telephone."""
+        since = self.events
+        leg = self.carrier.call("96000", number, tone=tone)
+        room = self.observer.wait_for("Rescue", 5, since, Step="room", CallerIDNum=number)
+        leg.wait_talking()
+        return room["Call"], leg
+
+    def originate(self, call: str, channel: str, effect: str, role: str = "A") -> None:
+        """As the controller asks for somebody."""
+        answer = self.observer.action(
+            "Originate",
+            ("Variable", f"CARELINE_CALL={call}"),
+            ("Variable", f"CARELINE_ROLE={role}"),
+            ("Variable", f"CARELINE_EFFECT={effect}"),
+            Channel=channel,
+            ChannelId=effect,
+            OtherChannelId=f"{effect}-2",
+            Context="rescue-place",
+            Exten="room",
+            Priority="1",
+            Timeout="3600000",
+            Async="true",
+        )
+        assert answer["Response"] == "Success", answer
+
+    def place(self, call: str, effect: str, role: str = "A") -> None:
+        self.originate(call, "Local/wait@rescue-place/n", effect, role)
+
+    def in_room(self, call: str) -> list[str]:
+        """The parties of those who are in the room now: caller, seat, contact."""
+        entries = self.observer.list_of("ConfbridgeList", Conference=call)
+        found = [e.get("CARELINE_PARTY", "") for e in entries if e["Event"] == "ConfbridgeList"]
+        return sorted(found)
+
+    def wait_in_room(self, call: str, *parties: str, timeout: float = 6) -> None:
+        wanted = sorted(("caller", *parties))
+        wait_until(lambda: self.in_room(call) == wanted, timeout, f"{wanted} in {call}",
+                   lambda: self.in_room(call))  # fmt: skip
+
+    def noted(self, kind: str) -> list[str]:
+        """What AstDB has below rescue/KIND."""
+        listed = self.centre.cli(f"database show rescue/{kind}")
+        return [line for line in listed.splitlines() if line.startswith(f"/rescue/{kind}/")]
+
+    def ended_after(self, call: str) -> float:
+        """The seconds from the elder's end to that of the last channel, once all are gone."""
+        end = self.observer.wait_for("Hangup", 5, Uniqueid=call)
+        self.observer.assert_idle()
+        last = self.observer.find("Hangup")[-1]
+        return float(last["Timestamp"]) - float(end["Timestamp"])
+
+
+@pytest.fixture(scope="module")
+def rescue_block() -> Iterator[Block]:
+    with claim_addresses(60) as claimed:
+        yield claimed
+
+
+def settings_of(block: Block) -> Settings:
+    return Settings.model_validate(
+        {
+            "centre": {"node": "test"},
+            "addresses": {"host": block.centre},
+            "trunks": [{"name": "carrier", "host": f"{block.carrier}:5060"}],
+            "queues": [
+                {"name": "hotline", "ring_s": 10, "wrap_up_s": WRAP_UP_S},
+                {"name": "emergency", "ring_s": 10, "weight": 10},
+            ],
+            "seats": [
+                {"extension": "1001"},
+                {"extension": "1002"},
+                {"extension": "1003", "queues": ["hotline"]},
+            ],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def whole_place(
+    place: Path, prompts: Path, rescue_block: Block, installation: Installation, asterisk_user: str
+) -> Iterator[Place]:
+    home, user = Home(place / "rescue"), asterisk_user
+    settings = settings_of(rescue_block)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        claim_addresses(60) as away,
+    ):
+        patch.setattr(asterisk_conf.render, "CONTACTS_AFTER_S", CONTACTS_AFTER_S)
+        with running_centre(home, settings, installation, user, prompts) as centre:
+            passwords = home.seat_passwords(("1001", "1002", "1003"))
+            elsewhere = Carrier(
+                place / "away",
+                installation,
+                user,
+                away,
+                settings.addresses.sip_address,
+                {"1003": passwords.pop("1003")},
+            )
+            carrier = Carrier(
+                place / "town", installation, user, rescue_block,
+                settings.addresses.sip_address, passwords,
+            )  # fmt: skip
+            for one in (elsewhere, carrier):
+                one.start()
+            try:
+                for one in (elsewhere, carrier):
+                    one.wait_registered()
+                centre.wait_reachable("carrier")
+                phones = {seat: carrier.phone(seat) for seat in ("1001", "1002")}
+                phones["1003"] = elsewhere.phone("1003")
+                yield Place(centre, carrier, elsewhere, phones)
+            finally:
+                for one in (elsewhere, carrier):
+                    one.stop()
+
+
+@pytest.fixture
+def town(whole_place: Place) -> Iterator[Place]:
+    """The place for one test; afterwards nothing is left, neither channels nor rooms nor notes."""
+    for seat in ("1001", "1002", "1003"):
+        whole_place.phone(seat).rings()
+    yield whole_place
+    whole_place.carrier.hang_up_all()
+    whole_place.elsewhere.hang_up_all()
+    whole_place.carrier.observer.assert_idle()
+    whole_place.observer.assert_idle()
+    for kind in ("ring", "call", "place", "in", "watch", "owner"):
+        assert not whole_place.noted(kind)
+    whole_place.centre.cli("database deltree rescue/contact")
+
+
+@contextmanager
+def controlled(town: Place, *calls: str) -> Iterator[None]:
+    """The controller handles these cases: it renews their claims twice a second."""
+    own = Observer(
+        town.centre.settings.addresses.internal, "careline", town.centre.home.secret("ami")
+    )
+    stop = threading.Event()
+
+    def renew() -> None:
+        for number in itertools.count(time.monotonic_ns()):
+            for call in calls:
+                own.action("DBPut", Family="rescue/claim", Key=call, Val=str(number))
+            if stop.wait(0.5):
+                return
+
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        renewing.join()
+        own.close()
+
+
+def step(town: Place, call: str, name: str, timeout: float = 5, since: int = 0) -> Message:
+    return town.observer.wait_for("Rescue", timeout, since, Call=call, Step=name)
+
+
+def between(one: Message, other: Message) -> float:
+    return float(other["Timestamp"]) - float(one["Timestamp"])
+
+
+def talking(phone: SeatPhone) -> list[Leg]:
+    return [leg for leg in phone.legs() if leg.is_talking and not leg.has_ended]
+
+
+def rings_now(phone: SeatPhone) -> int:
+    return len([leg for leg in phone.legs() if not leg.has_ended])
+
+
+@pytest.mark.row("IVR-01", part="emergency")
+def test_the_elder_is_in_the_room_at_once_and_the_phones_ring_without_us(town: Place) -> None:
+    """No menu, no notice, calm words; a pausing seat's phone rings too; both hear each other."""
+    since = town.events
+    town.centre.pause("1001")
+    try:
+        seat = town.phone("1001").answers(0.2, SEAT)
+        call, elder = town.elder()
+        arrived = town.observer.wait_for("CallArrived", since=since)
+        room = town.observer.wait_for("ConfbridgeJoin", 5, since, Conference=call)
+        assert between(arrived, room) < 0.5
+        seats = step(town, call, "seats")
+        assert LEASE_S - 0.3 < between(room, seats) < LEASE_S + SLOW_S
+        town.wait_in_room(call, "seat")
+        wait_until(lambda: rings_now(town.phone("1002")) == 0, 3, "the other phone is silent again")
+        time.sleep(2.5)
+    finally:
+        town.centre.pause("1001", False)
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
+
+    words = find_prompt(elder.heard(), town.centre.prompt("emergency-wait"))
+    assert words is not None
+    assert words < 1.0
+    for prompt in ("notice", "greeting", "menu"):
+        assert find_prompt(elder.heard(), town.centre.prompt(prompt)) is None
+    assert tone_seconds(elder.heard(), SEAT) > ENOUGH_S
+    assert tone_seconds(seat.legs()[-1].heard(), ELDER) > ENOUGH_S
+    _is_recorded(town, call)
+    ends = {m["Party"] for m in town.observer.find("LegEnded", since, Call=call)}
+    assert ends == {"caller", "seat"}
+
+
+def _is_recorded(town: Place, call: str) -> None:
+    files = sorted(file.name for file in town.centre.home.live_recordings.glob(f"{call}*"))
+    assert files == sorted(f"{call}{side}.wav" for side in ("", "-elder", "-others"))
+    assert tone_seconds(finished(town.centre.recording(call, "elder")), ELDER) > ENOUGH_S
+    others = finished(town.centre.recording(call, "others"))
+    assert tone_seconds(others, SEAT) > ENOUGH_S
+    assert find_prompt(others, town.centre.prompt("emergency-wait")) is not None
+
+
+@pytest.mark.row("BAK-09")
+def test_a_controller_that_moves_is_left_alone_and_one_that_stops_is_replaced(
+    town: Place,
+) -> None:
+    """Renewals stop: taken over. They go on: the ringing is cancelled. They stop again: rung."""
+    since = town.events
+    call, elder = town.elder()
+    with controlled(town, call):
+        step(town, call, "controller")
+        time.sleep(LEASE_S + 1)
+        assert not town.observer.find("Rescue", since, Step="takeover")
+        assert not town.phone("1001").legs()
+        stopped = time.time()
+    taken = step(town, call, "takeover")
+    assert LEASE_S - 0.8 < float(taken["Timestamp"]) - stopped < LEASE_S + SLOW_S
+    legs = [town.phone(seat).wait_ringing() for seat in ("1001", "1002")]
+    assert town.noted("ring")
+    assert "dialplan" in town.noted("owner")[0]
+    back = town.events
+    with controlled(town, call):
+        step(town, call, "controller", since=back)
+        for leg in legs:
+            leg.wait_ended(2)
+        assert "controller" in town.noted("owner")[0]
+        assert not town.noted("ring")
+        assert town.in_room(call) == ["caller"]
+    step(town, call, "takeover", since=back)
+    wait_until(lambda: rings_now(town.phone("1001")), 2, "the phone rings again")
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
+
+
+def test_what_the_controller_began_is_kept_without_it_and_when_it_returns(town: Place) -> None:
+    """The next free seat joins by a placeholder; the seat stays through death and return."""
+    since = town.events
+    call, elder = town.elder()
+    with controlled(town, call):
+        step(town, call, "controller")
+        town.phone("1002").answers(0.2, SECOND_SEAT)
+        town.place(call, "effect-kept")
+        asked = town.observer.wait_for("QueueCallerJoin", 3, since, CARELINE_PARTY="placeholder")
+        answered = town.observer.wait_for("AgentConnect", 5, since, CARELINE_CALL=call)
+        joined = town.observer.wait_for("ConfbridgeJoin", 3, since, CARELINE_PARTY="seat")
+        assert (asked["CARELINE_ROLE"], asked["CARELINE_EFFECT"]) == ("A", "effect-kept")
+        assert (joined["CARELINE_ROLE"], joined["CARELINE_EFFECT"]) == ("A", "effect-kept")
+        assert between(answered, joined) < 0.3
+    step(town, call, "takeover")
+    time.sleep(1)
+    with controlled(town, call):
+        back = town.events
+        step(town, call, "controller", since=back)
+        assert town.in_room(call) == ["caller", "seat"]
+    assert not town.observer.find("Rescue", since, Step="seats")
+    assert len(town.phone("1001").legs()) == 1, "rung once, with the other"
+    assert not [c for c in town.observer.channels() if "rescue-place" in c], "no Local in the sound"
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
+    assert tone_seconds(elder.heard(), SECOND_SEAT) > ENOUGH_S
+
+
+def test_a_seat_that_leaves_is_rung_for_again(town: Place) -> None:
+    """The elder stays, hears the calm words again, and the phones ring."""
+    seat = town.phone("1001").answers(0.2, SEAT)
+    call, elder = town.elder()
+    town.wait_in_room(call, "seat")
+    since = town.events
+    talking(seat)[0].hang_up()
+    left = town.observer.wait_for("ConfbridgeLeave", 3, since, Conference=call)
+    again = step(town, call, "seats", since=since)
+    assert between(left, again) < 0.3 + SLOW_S
+    town.wait_in_room(call, "seat")
+    assert not elder.has_ended
+
+
+def test_nobody_is_there_and_the_contacts_are_called_round_after_round(town: Place) -> None:
+    """They join by key 1 alone: not by answering, not by another key. 120 is no contact."""
+    elder_number = "13800000009"
+    numbers = ("13900000001", "13900000002", "120")
+    for place, number in enumerate(numbers, 1):
+        town.observer.action(
+            "DBPut", Family=f"rescue/contact/{elder_number}", Key=str(place), Val=number
+        )
+    deaf, kind, ambulance = (town.carrier.number(number) for number in numbers)
+    deaf.answers(0.2, SEAT)
+    kind.answers(0.2, CONTACT)
+    call, elder = town.elder(elder_number)
+    rung = step(town, call, "contacts", LEASE_S + CONTACTS_AFTER_S + 3)
+    assert between(step(town, call, "takeover"), rung) > CONTACTS_AFTER_S - 1
+    one, other = deaf.wait_ringing().wait_talking(), kind.wait_ringing().wait_talking()
+    time.sleep(4)
+    assert town.in_room(call) == ["caller"], "to answer is not to accept"
+    for _ in range(3):
+        one.press("2")
+        time.sleep(0.7)
+    one.wait_ended(3)
+    time.sleep(1)
+    other.press("1")
+    step(town, call, "accepted")
+    town.wait_in_room(call, "contact")
+    assert (
+        town.observer.find("Rescue", Call=call, Step="accepted")[0]["CARELINE_PARTY"] == "contact"
+    )
+    wait_until(lambda: rings_now(town.phone("1001")), 3, "a contact is no seat: they ring on")
+    time.sleep(1.5)
+    other.hang_up()
+    since = town.events
+    step(town, call, "contacts", CONTACTS_AFTER_S + 4, since)
+    wait_until(lambda: len(kind.legs()) == 2, 3, "the second round")
+    assert not ambulance.legs()
+    assert tone_seconds(other.heard(), ELDER) > ENOUGH_S
+    assert find_prompt(other.heard(), town.centre.prompt("contact-ask")) is not None
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
+    assert tone_seconds(elder.heard(), CONTACT) > ENOUGH_S
+
+
+def test_a_phone_rings_for_one_call_at_a_time_whoever_asks(town: Place) -> None:
+    """The hotline, an emergency and a wish by name at the same moment, twenty times."""
+    call, elder = town.elder()
+    phones = [town.phone(seat) for seat in ("1001", "1002")]
+    with controlled(town, call):
+        step(town, call, "controller")
+        for turn in range(20):
+            since = len(town.carrier.observer.events)
+            _all_at_once(town, call, turn)
+            wait_until(partial(_rang, town, since), 3, "somebody rings")
+            time.sleep(0.25)
+            rang = _rang(town, since)
+            assert len(rang) == len(set(rang)), (turn, rang)
+            _clear(town, turn)
+            wait_until(lambda: not any(map(rings_now, phones)), 3, "silent phones")
+    elder.hang_up()
+
+
+def _all_at_once(town: Place, call: str, turn: int) -> None:
+    """Three wishes in one breath; none waits for the answer to another."""
+
+    def ask(what: Callable[[], object]) -> threading.Thread:
+        thread = threading.Thread(target=what)
+        thread.start()
+        return thread
+
+    def hotline() -> None:
+        town.observer.action(
+            "Originate", ("Variable", f"__CARELINE_CALL=hotline-{turn}"),
+            Channel="Local/s@waiting/n", ChannelId=f"hotline-{turn}", Application="Wait",
+            Data="30", Async="true",
+        )  # fmt: skip
+
+    wishes = [
+        hotline,
+        lambda: town.place(call, f"place-{turn}"),
+        lambda: town.originate(call, "Local/1001@rescue-phone/n", f"phone-{turn}", "B"),
+    ]
+    first = turn % len(wishes)
+    for thread in [ask(wish) for wish in wishes[first:] + wishes[:first]]:
+        thread.join()
+
+
+def _rang(town: Place, since: int) -> list[str]:
+    events = town.carrier.observer.find("Rang", since)
+    return [m["Number"] for m in events if m["Number"].startswith("phone-")]
+
+
+def _clear(town: Place, turn: int) -> None:
+    for entry in town.observer.list_of("CoreShowChannels"):
+        if entry["Uniqueid"] in {f"hotline-{turn}", f"place-{turn}", f"phone-{turn}"}:
+            town.observer.action("Hangup", Channel=entry["Channel"])
+
+
+def test_a_seat_that_dials_a_ringing_phone_hears_that_it_is_busy(town: Place) -> None:
+    """Nothing more rings there."""
+    call, elder = town.elder()
+    with controlled(town, call):
+        step(town, call, "controller")
+        town.originate(call, "Local/1001@rescue-phone/n", "effect-named")
+        town.phone("1001").wait_ringing()
+        assert town.phone("1002").dials("1001").wait_ended(12)["Cause"] == "17"
+        assert len(town.phone("1001").legs()) == 1
+        assert rings_now(town.phone("1001")) == 1
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
+
+
+def test_a_freed_seat_is_rung_before_the_hotline_and_without_rest(town: Place) -> None:
+    """Both phones talk; one caller waits longer than the elder; the hotline has a wrap-up time."""
+    for seat in ("1001", "1002"):
+        town.phone(seat).answers(0.2, SEAT)
+    town.centre.pause("1003")
+    try:
+        callers = []
+        for number in range(3):
+            since = town.events
+            leg = town.carrier.call("96101", f"1370000000{number}", tone=0).wait_talking()
+            callers.append(leg)
+            town.observer.wait_for("QueueCallerJoin", 10, since, Queue="hotline")
+        wait_until(lambda: all(talking(town.phone(s)) for s in ("1001", "1002")), 6, "both talk")
+        call, elder = town.elder()
+        since = town.events
+        town.observer.wait_for("QueueCallerJoin", 5, since, Queue="emergency")
+        time.sleep(0.5)
+        since = town.events
+        callers[0].hang_up()
+        free = town.observer.wait_for("AgentComplete", 3, since)
+        rung = town.observer.wait_for("AgentCalled", 4, since)
+        assert rung["Queue"] == "emergency"
+        assert between(free, rung) < 1.2 + SLOW_S, "no wrap-up time before an emergency"
+        town.wait_in_room(call, "seat")
+        elder.hang_up()
+    finally:
+        town.centre.pause("1003", False)
+
+
+@pytest.mark.row("BAK-09")
+@pytest.mark.parametrize("half", ["1", "2"])
+def test_a_watchdog_that_is_hung_up_leaves_another(town: Place, half: str) -> None:
+    """Before the takeover, and while the phones ring: they are not rung twice."""
+    call, elder = town.elder()
+    first = _watchdog(town, call)
+    town.observer.action("Hangup", Channel=first[:-1] + half)
+    wait_until(lambda: _watchdog(town, call) not in ("", first), 1, "another watchdog")
+    second = _watchdog(town, call)
+    step(town, call, "seats", LEASE_S + 2)
+    leg = town.phone("1001").wait_ringing()
+    since = town.events
+    town.observer.action("Hangup", Channel=second[:-1] + half)
+    wait_until(lambda: _watchdog(town, call) not in ("", second), 1, "a third watchdog")
+    town.phone("1001").answers(0.1, SEAT)
+    time.sleep(1)
+    assert not leg.has_ended
+    assert not town.observer.find("Rescue", since, Step="seats")
+    assert len([c for c in town.observer.channels() if "watch@rescue-watch" in c]) == 2, "halves"
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
+
+
+def _watchdog(town: Place, call: str) -> str:
+    noted = [line for line in town.noted("watch") if call in line]
+    return noted[0].partition(": ")[2].strip() if noted else ""
+
+
+def test_an_elder_who_is_put_out_of_the_room_is_back_at_once(town: Place) -> None:
+    """Kicked, and redirected nowhere good: within a quarter of a second."""
+    town.phone("1001").answers(0.2, SEAT)
+    call, elder = town.elder()
+    town.wait_in_room(call, "seat")
+    since = town.events
+    channel = town.observer.find("CallArrived", Call=call)[0]["Channel"]
+    answer = town.observer.action("ConfbridgeKick", Conference=call, Channel=channel)
+    assert answer["Response"] == "Success", answer
+    left = town.observer.wait_for("ConfbridgeLeave", 3, since, Channel=channel)
+    back = town.observer.wait_for("ConfbridgeJoin", 3, since, Channel=channel)
+    assert between(left, back) < 0.25
+    assert town.in_room(call) == ["caller", "seat"]
+    assert not elder.has_ended
+
+
+def _alone(town: Place, call: str) -> None:
+    assert town.in_room(call) == ["caller"]
+
+
+def _phones_ring(town: Place, call: str) -> None:
+    town.phone("1001").wait_ringing()
+
+
+def _as_a_seat_answers(town: Place, call: str) -> None:
+    town.phone("1001").answers(0.0, SEAT)
+    town.phone("1001").wait_ringing()
+
+
+def _placeholder_waits(town: Place, call: str) -> None:
+    town.place(call, f"effect-{call}")
+    town.observer.wait_for("AgentCalled", 5, CARELINE_CALL=call)
+
+
+def _contact_is_asked(town: Place, call: str) -> None:
+    town.carrier.number("13900000003").answers(0.1, CONTACT)
+    town.originate(call, "Local/13900000003@rescue-contact/n", f"effect-{call}")
+    town.carrier.number("13900000003").wait_ringing().wait_talking()
+    time.sleep(0.5)
+
+
+def _contact_rings(town: Place, call: str) -> None:
+    town.carrier.number("13900000004").rings()
+    town.originate(call, "Local/13900000004@rescue-contact/n", f"effect-{call}")
+    town.carrier.number("13900000004").wait_ringing()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        _alone,
+        _phones_ring,
+        _as_a_seat_answers,
+        _placeholder_waits,
+        _contact_rings,
+        _contact_is_asked,
+    ],
+)
+def test_the_elder_may_hang_up_at_every_stage(
+    town: Place, stage: Callable[[Place, str], None]
+) -> None:
+    """Half a second later there is no channel left, and no note about the case."""
+    call, elder = town.elder()
+    stage(town, call)
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S + 0.2
+    step(town, call, "gone")
+
+
+def test_two_who_talk_may_finish_when_the_elder_has_gone_and_nobody_is_left_alone(
+    town: Place,
+) -> None:
+    """The seat and the relative have each other; the last one is not left in an empty room."""
+    seat = town.phone("1001").answers(0.1, SEAT)
+    contact = town.carrier.number("13900000003").answers(0.1, CONTACT)
+    call, elder = town.elder()
+    town.wait_in_room(call, "seat")
+    town.originate(call, "Local/13900000003@rescue-contact/n", f"effect-{call}")
+    relative = contact.wait_ringing().wait_talking()
+    time.sleep(0.7)
+    relative.press("1")
+    town.wait_in_room(call, "contact", "seat")
+    elder.hang_up()
+    time.sleep(1)
+    assert not relative.has_ended
+    talking(seat)[0].hang_up()
+    relative.wait_ended(2)
+    town.observer.assert_idle()
+
+
+def test_two_elders_two_seats_and_a_third_who_gets_the_first_freed(town: Place) -> None:
+    """Each has one seat; nobody is rung twice at the same time."""
+    town.phone("1001").answers(0.4, SEAT)
+    town.phone("1002").answers(0.4, SECOND_SEAT)
+    cases = [town.elder(f"1380000001{number}") for number in range(3)]
+
+    def served() -> list[tuple[str, Leg]]:
+        return [case for case in cases if town.in_room(case[0]) == ["caller", "seat"]]
+
+    wait_until(lambda: len(served()) == 2, 9, "two elders have a seat each")
+    first, second = served()
+    (third,) = [case for case in cases if case not in (first, second)]
+    time.sleep(1)
+    since = town.events
+    first[1].hang_up()
+    free = town.observer.wait_for("Hangup", 3, since, CARELINE_PARTY="seat")
+    rung = town.observer.wait_for("DialBegin", 5, since, CARELINE_CALL=third[0])
+    assert between(free, rung) < 1.2 + SLOW_S
+    town.wait_in_room(third[0], "seat")
+    assert town.in_room(second[0]) == ["caller", "seat"]
+    for _, elder in cases:
+        if not elder.has_ended:
+            elder.hang_up()
+
+
+def test_a_placeholder_of_a_case_that_has_ended_rings_nobody(town: Place) -> None:
+    """Asked for a moment too late."""
+    call, elder = town.elder()
+    elder.hang_up()
+    town.observer.assert_idle()
+    since = town.events
+    town.place(call, "effect-late")
+    town.originate(call, "Local/1001@rescue-phone/n", "effect-later", "B")
+    for effect in ("effect-late", "effect-later"):
+        town.observer.wait_for("Hangup", 3, since, Uniqueid=effect)
+    assert not town.phone("1001").legs()
+    assert not town.observer.find("AgentCalled", since)
+
+
+@contextmanager
+def vanished(town: Place) -> Iterator[float]:
+    """The phone 1003 says and answers nothing any more, without a goodbye."""
+    pid = town.elsewhere.instance.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield time.time()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        town.elsewhere.hang_up_all()
+        wait_until(lambda: _is_reachable(town), 8, "1003 is reachable again")
+
+
+def _is_reachable(town: Place) -> bool:
+    town.centre.cli("pjsip qualify 1003")
+    return "Avail" in town.centre.cli("pjsip show aor 1003").replace("Unavail", "")
+
+
+def test_a_caller_whose_seats_phone_vanishes_waits_at_the_head_of_the_line(town: Place) -> None:
+    """Noticed within 7 s; the caller is told from one whose seat hung up, and goes first."""
+    for seat in ("1001", "1002"):
+        town.centre.pause(seat)
+    lost = town.phone("1003").answers(0.2, SEAT)
+    try:
+        since = town.events
+        caller = town.carrier.call("96101", "13700000001", tone=ELDER).wait_talking()
+        town.observer.wait_for("AgentConnect", 12, since)
+        wait_until(lambda: talking(lost), 3, "they talk")
+        waiting = town.carrier.call("96101", "13700000002", tone=0).wait_talking()
+        town.observer.wait_for("QueueCallerJoin", 12, since, CallerIDNum="13700000002")
+        since = town.events
+        with vanished(town) as gone:
+            seat_lost = town.observer.wait_for("SeatLost", 9, since)
+            assert float(seat_lost["Timestamp"]) - gone < 7
+            assert seat_lost["Seat"] == "1003"
+            again = town.observer.wait_for("QueueCallerJoin", 3, since, CallerIDNum="13700000001")
+            assert again["Position"] == "1"
+            town.phone("1001").answers(0.2, SECOND_SEAT)
+            town.centre.pause("1001", False)
+            first = town.observer.wait_for("AgentConnect", 14, since)
+            assert first["CallerIDNum"] == "13700000001"
+            assert not caller.has_ended
+            time.sleep(2)
+        caller.hang_up()
+        waiting.hang_up()
+        assert tone_seconds(caller.heard(), SECOND_SEAT) > ENOUGH_S
+    finally:
+        for seat in ("1001", "1002"):
+            town.centre.pause(seat, False)
+
+
+def test_an_elder_whose_seats_phone_vanishes_stays_and_the_phones_ring(town: Place) -> None:
+    """Within 7 s and the watchdog's look."""
+    lost = town.phone("1003").answers(0.2, SEAT)
+    call, elder = town.elder()
+    town.originate(call, "Local/1003@rescue-phone/n", "effect-vanishing")
+    town.wait_in_room(call, "seat")
+    wait_until(lambda: talking(lost), 3, "they talk")
+    since = town.events
+    with vanished(town) as gone:
+        again = step(town, call, "seats", 9, since)
+        assert float(again["Timestamp"]) - gone < 7.5
+        assert not elder.has_ended
+        elder.hang_up()
+        town.observer.assert_idle()
+
+
+def test_what_was_noted_about_cases_goes_when_asterisk_starts(
+    place: Path, prompts: Path, installation: Installation, asterisk_user: str
+) -> None:
+    """The contacts stay: they are needed before the controller is there."""
+    kept = {"contact/13800000001": ("1", "13900000001")}
+    notes = dict.fromkeys(("claim", "owner", "watch"), ("old-1", "x"))
+    notes |= {f"{k}/old-1": ("old-1", "x") for k in ("ring", "call", "place", "in")}
+    with claim_addresses(60) as block:
+        home, settings = Home(place / "swept"), settings_of(block)
+        with running_centre(home, settings, installation, asterisk_user, prompts) as centre:
+            for below, (key, value) in (notes | kept).items():
+                centre.observer.action("DBPut", Family=f"rescue/{below}", Key=key, Val=value)
+            assert centre.cli("database show rescue").count("/rescue/") == len(notes | kept)
+        with running_centre(home, settings, installation, asterisk_user, prompts) as centre:
+            left = centre.cli("database show rescue")
+            assert [line for line in left.splitlines() if "/rescue/" in line] == [
+                line for line in left.splitlines() if "/rescue/contact/13800000001/1" in line
+            ]
+            assert "13900000001" in left
