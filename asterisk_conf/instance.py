@@ -99,7 +99,7 @@ class Instance:
         self.root = root
         self._asterisk = asterisk
         self._user = user
-        self._binds = tuple(binds)
+        self.binds: Final = tuple(binds)
         self._child: subprocess.Popen[bytes] | None = None
 
     @property
@@ -156,7 +156,7 @@ class Instance:
         if not adopted:
             await self.wait()
             self._check_path()
-            for bind in self._binds:
+            for bind in self.binds:
                 bind.check()
             self._spawn()
         try:

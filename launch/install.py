@@ -28,7 +28,8 @@ NEXT = """\
     systemctl enable careline-asterisk careline.target
     systemctl start careline-asterisk
     systemctl restart careline.target      # after an upgrade too; calls go on
-    journalctl -u careline-prepare         # the first password of the desk is there"""
+    journalctl -u careline-prepare         # the first password of the desk is there
+`./careline doctor` says what is still to be done."""
 
 
 def install(plan: Plan, root: Path) -> str:

@@ -104,6 +104,10 @@ def _parser() -> argparse.ArgumentParser:
     install.add_argument("--config", type=Path, help="the settings file (default: the home's own)")
     install.add_argument("--user", help="whom everything runs as (default: careline)")
     install.add_argument("--root", type=Path, help="write under this folder instead of /")
+    doctor = commands.add_parser("doctor", help="say what is wrong, and what to do about it")
+    doctor.add_argument("--home", type=Path, help="the home to look at")
+    doctor.add_argument("--config", type=Path, help="the settings file")
+    doctor.add_argument("--json", action="store_true", help="for programs")
     prepare = commands.add_parser("prepare", help="make the machine ready and stop")
     prepare.add_argument("--tests", action="store_true", help="for the tests too")
     test = commands.add_parser(
@@ -133,6 +137,12 @@ def _install(options: argparse.Namespace) -> int:
     user = ["--user", options.user] if options.user else []
     root = ["--root", str(options.root.absolute())] if options.root else []
     become(["-m", "launch.install", *_places(options, Path("/var/lib/careline")), *user, *root])
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    make_ready(Wants(Kind.RUN))
+    words = [*_places(options, default_home()), *(["--json"] if options.json else [])]
+    become(["-m", "launch.doctor", *words])
 
 
 def _places(options: argparse.Namespace, home: Path) -> list[str]:
@@ -189,7 +199,7 @@ def _do(arguments: Sequence[str]) -> int:
     if rest:
         raise SetupError("only ./careline test takes words after --.")
     commands = {
-        "run": _run, "install": _install, "prepare": _prepare,
+        "run": _run, "install": _install, "doctor": _doctor, "prepare": _prepare,
         "rows": _rows, "check": _check,
     }  # fmt: skip
     return commands[options.command](options)

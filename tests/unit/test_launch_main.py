@@ -63,6 +63,20 @@ def test_run_hands_over_absolute_paths(ready: list[main.Wants]) -> None:
     assert ready == [main.wants_to_run()]
 
 
+def test_install_and_doctor_hand_over_what_they_were_told(ready: list[main.Wants]) -> None:
+    here = Path.cwd()
+    with pytest.raises(Became) as became:
+        main.main(["install", "--root", "image", "--user", "anna"])
+    assert became.value.args == (
+        "-m", "launch.install", "--home", "/var/lib/careline", "--user", "anna",
+        "--root", f"{here}/image",
+    )  # fmt: skip
+    with pytest.raises(Became) as became:
+        main.main(["doctor", "--home", "somewhere", "--json"])
+    assert became.value.args == ("-m", "launch.doctor", "--home", f"{here}/somewhere", "--json")
+    assert ready == [main.wants_to_run(), main.Wants(Kind.RUN)]
+
+
 @pytest.mark.parametrize(("root", "home"), [(True, "/var/lib/careline"), (False, "/data/careline")])
 def test_everybody_has_a_home(
     ready: list[main.Wants], monkeypatch: pytest.MonkeyPatch, root: bool, home: str
