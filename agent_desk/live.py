@@ -38,6 +38,7 @@ class Picture:
         self._trunks: dict[str, Item] = {}
         self._seats: dict[str, Item] = {}
         self._ringing: dict[str, Item] = {}
+        self._drawn: dict[str, tuple[Call, int, Item]] = {}
         self.is_away = True
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -101,7 +102,8 @@ class Picture:
         places = self._places()
         shown: dict[Key, Item] = {}
         for call in self._calls.values():
-            shown["call", call.id] = self._call(call, places.get(call.id, 0))
+            shown["call", call.id] = self._drawn_call(call, places.get(call.id, 0))
+        self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in self._calls}
         self._show_ringing(shown)
         for queue in self._known_queues():
             shown["queue", queue] = self._queue(queue)
@@ -120,13 +122,15 @@ class Picture:
             call = self._calls.get(ringing["call"])
             if call is None or call.state not in BEFORE_THE_TALK:
                 continue
-            item = shown["call", call.id]
+            # A new item: the drawn one is kept for when the ringing is over.
+            item = dict(shown["call", call.id])
             seat = self._seat_name(ringing["seat"])
             seats = item["seats"] if item["state"] == State.RINGING.value else []
             item |= {
                 "state": State.RINGING.value,
                 "seats": seats if seat in seats else [*seats, seat],
             }
+            shown["call", call.id] = item
 
     def _known_queues(self) -> tuple[str, ...]:
         heard = {call.queue for call in self._calls.values() if call.state in IN_QUEUE}
@@ -151,6 +155,16 @@ class Picture:
             "waiting": len(line),
             "since": _ms(_queued_at(line[0])) if line else None,
         }
+
+    def _drawn_call(self, call: Call, place: int) -> Item:
+        """The call's item; drawn anew only when something of it has changed.
+
+        Every event asks for all of them, and to write a number as people read it takes long.
+        """
+        drawn = self._drawn.get(call.id)
+        if drawn is None or drawn[0] is not call or drawn[1] != place:
+            drawn = self._drawn[call.id] = (call, place, self._call(call, place))
+        return drawn[2]
 
     def _call(self, call: Call, place: int) -> Item:
         is_inbound = call.direction is Direction.INBOUND
