@@ -55,3 +55,8 @@ class CancelOrder(Command):
     """The elder or a seat withdraws the need (撤单, X1)."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAgain(Command):
+    """Ring for the elder again, although the seat was perhaps called already."""

@@ -58,3 +58,26 @@ class EndAlarm(Effect):
     """The trouble with this key is over."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial(Effect):
+    """Bring somebody into the room of the case. `id` is the channel's id in Asterisk too."""
+
+    id: str
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSeat(Dial):
+    """Ask for the next free seat for this role of an emergency."""
+
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelDial(Effect):
+    """Stop the dial with this id if it still rings; harmless when it is repeated."""
+
+    id: str
+    dial: str

@@ -211,3 +211,112 @@ class RequestAccepted(Event):
     requirement: str = ""
     accepted_by: str = ""
     order_no: str = ""
+
+
+# ── an emergency ──────────────────────────────────────────────────────────────────────────────
+
+
+class Owner(Enum):
+    """Who brings somebody to the elder: we, or the dialplan that could not wait for us."""
+
+    CONTROLLER = "controller"
+    DIALPLAN = "dialplan"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody in the room beside the elder: a `seat` or a `contact`, on the channel `leg`.
+
+    `effect` is the id of the dial that brought them; empty when the dialplan did.
+    """
+
+    leg: str
+    party: str
+    who: str = ""
+    effect: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomOpened(Event):
+    """An elder called the emergency number and is in the room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFound(Event):
+    """What Asterisk has of the case, read after we were away (or for the first time).
+
+    `dials` are the ids of our dials that live there still.
+    """
+
+    owner: Owner
+    people: tuple[Person, ...]
+    dials: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonJoined(Event):
+    person: Person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonLeft(Event):
+    leg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TookOver(Event):
+    """The dialplan saw no sign of life from us and acts alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandedBack(Event):
+    """The dialplan saw our sign of life again and has stopped its own ringing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElderGone(Event):
+    """The elder's channel is gone. `uncertain`: when it ended was not seen."""
+
+    uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialAttempted(Event):
+    """From now on the dial may have happened; noted before it is sent."""
+
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialAnswered(Event):
+    """Somebody answered the dial and is on the way into the room."""
+
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialFailed(Event):
+    """The dial brought nobody, or never reached Asterisk."""
+
+    effect: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialLost(Event):
+    """Nobody can say whether the dial happened.
+
+    `attempted_at` is in the centre's zone, since it is shown. `seats_there` counts the seats
+    whose phone is signed in: they see it and can decide.
+    """
+
+    effect: str
+    attempted_at: datetime
+    seats_there: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmergencyTimerFired(Event):
+    """A timer of the emergency is due."""
+
+    name: str

@@ -1,0 +1,325 @@
+"""The emergency: every order of events, and the moments in which an elder could be forgotten."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final, NamedTuple
+
+import pytest
+
+from workflows import role
+from workflows.commands import CallAgain
+from workflows.effects import CallSeat, CancelDial, Effect, EndAlarm, RaiseAlarm, StartTimer
+from workflows.emergency import (
+    HAND_BACK_DUE,
+    NOBODY_CAME,
+    TABLE,
+    Emergency,
+    State,
+    Trigger,
+    begin,
+    is_ours,
+    is_wanted,
+    step,
+    unsent,
+)
+from workflows.errors import NotAllowed
+from workflows.events import (
+    CaseFound,
+    DialAnswered,
+    DialAttempted,
+    DialFailed,
+    DialLost,
+    ElderGone,
+    EmergencyTimerFired,
+    Event,
+    HandedBack,
+    Owner,
+    Person,
+    PersonJoined,
+    PersonLeft,
+    RoomOpened,
+    TookOver,
+)
+
+NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
+CASE: Final = "n-1.1"
+FIRST, SECOND = f"{CASE}-A1", f"{CASE}-A2"
+
+
+def person(leg: str, effect: str = "", party: str = "seat") -> Person:
+    return Person(leg=leg, party=party, who="1001", effect=effect)
+
+
+def opened() -> Event:
+    return RoomOpened(case_id=CASE, at=NOW)
+
+
+def joined(leg: str, effect: str = "", party: str = "seat") -> Event:
+    return PersonJoined(case_id=CASE, at=NOW, person=person(leg, effect, party))
+
+
+def left(leg: str) -> Event:
+    return PersonLeft(case_id=CASE, at=NOW, leg=leg)
+
+
+def took_over() -> Event:
+    return TookOver(case_id=CASE, at=NOW)
+
+
+def handed_back() -> Event:
+    return HandedBack(case_id=CASE, at=NOW)
+
+
+def gone() -> Event:
+    return ElderGone(case_id=CASE, at=NOW)
+
+
+def attempted(effect: str = FIRST) -> Event:
+    return DialAttempted(case_id=CASE, at=NOW, effect=effect)
+
+
+def answered(effect: str = FIRST) -> Event:
+    return DialAnswered(case_id=CASE, at=NOW, effect=effect)
+
+
+def failed(effect: str = FIRST) -> Event:
+    return DialFailed(case_id=CASE, at=NOW, effect=effect, reason="no route")
+
+
+def lost(effect: str = FIRST, seats: int = 0) -> Event:
+    return DialLost(case_id=CASE, at=NOW, effect=effect, attempted_at=NOW, seats_there=seats)
+
+
+def fired(name: str) -> Event:
+    return EmergencyTimerFired(case_id=CASE, at=NOW, name=name)
+
+
+def found(owner: Owner, *people: Person, dials: tuple[str, ...] = ()) -> Event:
+    return CaseFound(case_id=CASE, at=NOW, owner=owner, people=people, dials=dials)
+
+
+def play(*events: Event) -> tuple[Emergency, list[Effect]]:
+    """The case after all of it, and everything that was asked for."""
+    case, asked = begin(events[0]), []
+    for event in events:
+        case, effects = step(case, event)
+        asked += effects
+    return case, asked
+
+
+def dials(effects: Iterable[Effect]) -> list[str]:
+    return [effect.id for effect in effects if isinstance(effect, CallSeat)]
+
+
+class Node(NamedTuple):
+    case: Emergency
+    alarms: frozenset[str]
+    timers: frozenset[str]
+
+
+def after(node: Node, event: Event) -> Node:
+    case, effects = step(node.case, event)
+    alarms, timers = set(node.alarms), set(node.timers)
+    if isinstance(event, EmergencyTimerFired):
+        timers.discard(event.name)
+    for effect in effects:
+        match effect:
+            case RaiseAlarm():
+                alarms.add(effect.key)
+            case EndAlarm():
+                alarms.discard(effect.key)
+            case StartTimer():
+                timers.add(effect.name)
+            case _ if hasattr(effect, "name"):
+                timers.discard(effect.name)
+    return Node(case, frozenset(alarms), frozenset(timers))
+
+
+def possible(node: Node) -> list[Event]:
+    """Every fact that may come next; late and odd ones too."""
+    events = [
+        *(opened(), took_over(), handed_back(), gone()),
+        *(joined("s1", FIRST), joined("s2"), joined("c1", party="contact")),
+        *(left("s1"), left("s2"), left("c1")),
+        *(found(owner) for owner in Owner),
+        *(found(owner, person("s2")) for owner in Owner),
+        found(Owner.DIALPLAN, dials=(FIRST,)),
+        *(fired(name) for name in node.timers),
+    ]
+    for effect in (FIRST, SECOND):
+        events += [attempted(effect), answered(effect), failed(effect)]
+        events += [lost(effect), lost(effect, 1)]
+    return events
+
+
+def walk(deepest: int) -> set[Node]:
+    """Every state in which the case can be, with at most `deepest` askings."""
+    seen: set[Node] = set()
+    waiting = deque(after(Node(begin(e), frozenset(), frozenset()), e) for e in (
+        opened(), found(Owner.DIALPLAN), found(Owner.CONTROLLER), joined("s1"), gone(), left("s1"),
+    ))  # fmt: skip
+    while waiting:
+        node = waiting.popleft()
+        if node in seen or node.case.role_a.asked > deepest:
+            continue
+        seen.add(node)
+        waiting.extend(after(node, event) for event in possible(node))
+    return seen
+
+
+@pytest.fixture(scope="module")
+def everywhere() -> set[Node]:
+    return walk(3)
+
+
+def is_cared_for(node: Node) -> bool:
+    case = node.case
+    on_the_way = case.role_a.state in (role.State.ASKED, role.State.COMING)
+    return bool(case.people or on_the_way or node.alarms or case.owner is Owner.DIALPLAN)
+
+
+def test_in_no_order_of_events_is_an_elder_forgotten(everywhere: set[Node]) -> None:
+    assert len(everywhere) > 300
+    is_open = [node for node in everywhere if node.case.state is not State.CLOSED]
+    assert [node for node in is_open if not is_cared_for(node)] == []
+
+
+def test_no_waiting_lasts_for_ever(everywhere: set[Node]) -> None:
+    """Whatever is neither done nor asked for has a clock, and so has an elder who is alone."""
+    for case, _, timers in everywhere:
+        if case.role_a.state in (role.State.COMING, role.State.FAILED, role.State.UNCERTAIN):
+            assert role.TRY_AGAIN in timers, case
+        is_idle = case.state is State.ALONE and not case.is_left
+        assert not is_idle or NOBODY_CAME in timers, case
+        waits = case.owner is Owner.DIALPLAN and is_idle
+        assert not waits or HAND_BACK_DUE in timers, case
+
+
+def test_a_closed_case_stays_closed_and_asks_for_nothing(everywhere: set[Node]) -> None:
+    for node in everywhere:
+        if node.case.state is not State.CLOSED:
+            continue
+        assert not node.alarms
+        assert not node.timers
+        for event in possible(node):
+            case, effects = step(node.case, event)
+            assert case.state is State.CLOSED
+            assert effects == ()
+
+
+def test_the_state_says_whether_somebody_is_with_the_elder(everywhere: set[Node]) -> None:
+    for case, _, _ in everywhere:
+        if case.state is State.CLOSED:
+            continue
+        assert (case.state is State.ACCOMPANIED) == bool(case.people), case
+        assert (case.role_a.state is role.State.FILLED) <= bool(case.people), case
+
+
+def test_every_fact_has_a_row_everywhere() -> None:
+    assert all(set(rows) == set(Trigger) for rows in TABLE.values())
+    assert all(set(rows) == set(role.Trigger) for rows in role.TABLE.values())
+
+
+def test_an_elder_in_the_room_asks_for_one_seat() -> None:
+    case, asked = play(opened(), opened(), attempted())
+    assert dials(asked) == [FIRST]
+    assert unsent(case) == ()
+    assert is_wanted(case, CallSeat(id=FIRST, case_id=CASE, role="A"))
+
+
+def test_the_seat_answers_comes_and_goes_and_the_next_is_asked() -> None:
+    case, asked = play(opened(), attempted(), answered(), joined("s1", FIRST))
+    assert (case.state, case.role_a.state) == (State.ACCOMPANIED, role.State.FILLED)
+    assert not [effect for effect in asked if isinstance(effect, CancelDial)]
+    case, effects = step(case, left("s1"))
+    assert case.state is State.ALONE
+    assert dials(effects) == [SECOND]
+
+
+def test_a_seat_that_answered_and_never_came_is_replaced() -> None:
+    case, _ = play(opened(), attempted(), answered())
+    case, effects = step(case, fired(role.TRY_AGAIN))
+    assert dials(effects) == [SECOND]
+
+
+def test_a_seat_that_the_dialplan_brought_stops_our_own_ringing() -> None:
+    _, asked = play(opened(), attempted(), took_over(), joined("s9"))
+    assert [e.dial for e in asked if isinstance(e, CancelDial)] == [FIRST]
+
+
+def test_while_the_dialplan_acts_nobody_else_is_rung_and_after_it_nobody_twice() -> None:
+    case, asked = play(found(Owner.DIALPLAN))
+    assert dials(asked) == []
+    assert is_ours(case), "our sign of life is what makes the dialplan hand back"
+    case, effects = step(case, handed_back())
+    assert dials(effects) == [FIRST]
+    case, asked = play(found(Owner.DIALPLAN, person("s1")), handed_back())
+    assert dials(asked) == []
+
+
+def test_a_dialplan_that_never_hands_back_does_not_hold_us_up() -> None:
+    _, asked = play(found(Owner.DIALPLAN), fired(HAND_BACK_DUE))
+    assert dials(asked) == [FIRST]
+
+
+def test_a_living_dial_is_adopted_and_not_repeated() -> None:
+    case, asked = play(opened(), attempted(), found(Owner.CONTROLLER, dials=(FIRST,)))
+    assert dials(asked) == [FIRST]
+    case, asked = play(found(Owner.CONTROLLER, dials=(SECOND,)))
+    assert dials(asked) == []
+    assert (case.role_a.dial, case.role_a.state) == (SECOND, role.State.ASKED)
+
+
+def test_an_uncertain_dial_is_shown_and_waits_for_those_who_see_it() -> None:
+    case, asked = play(opened(), attempted(), lost(seats=2))
+    assert dials(asked) == [FIRST]
+    alarm = next(effect for effect in asked if isinstance(effect, RaiseAlarm))
+    assert alarm.text == "n-1.1: perhaps called at 01:00:00"
+    by_hand, effects = step(case, CallAgain(case_id=CASE, at=NOW, by="张敏"))
+    assert dials(effects) == [SECOND]
+    with pytest.raises(NotAllowed):
+        step(by_hand, CallAgain(case_id=CASE, at=NOW, by="张敏"))
+    _, effects = step(case, fired(role.TRY_AGAIN))
+    assert dials(effects) == [SECOND]
+    case, effects = step(case, joined("s1", FIRST))
+    assert case.role_a.state is role.State.FILLED
+    assert EndAlarm(key=alarm.key) in effects
+
+
+def test_an_uncertain_dial_that_nobody_sees_is_shown_and_repeated_at_once() -> None:
+    _, asked = play(opened(), attempted(), lost(seats=0))
+    assert dials(asked) == [FIRST, SECOND]
+    assert any(isinstance(effect, RaiseAlarm) for effect in asked)
+
+
+def test_a_failed_dial_is_shown_and_tried_again() -> None:
+    case, asked = play(opened(), attempted(), failed())
+    assert any(isinstance(effect, RaiseAlarm) for effect in asked)
+    _, effects = step(case, fired(role.TRY_AGAIN))
+    assert dials(effects) == [SECOND]
+
+
+def test_when_nobody_comes_the_dialplan_is_let_act_too() -> None:
+    case, asked = play(opened(), attempted(), fired(NOBODY_CAME))
+    assert any(isinstance(effect, RaiseAlarm) for effect in asked)
+    assert not is_ours(case)
+    case, _ = step(case, joined("c1", party="contact"))
+    assert is_ours(case)
+    assert case.role_a.state is role.State.ASKED, "a contact is no seat"
+
+
+def test_a_second_seat_keeps_the_role_when_the_first_leaves() -> None:
+    case, asked = play(opened(), attempted(), joined("s1", FIRST), joined("s2"), left("s1"))
+    assert dials(asked) == [FIRST]
+    assert case.state is State.ACCOMPANIED
+
+
+def test_the_elders_end_ends_the_ringing() -> None:
+    case, asked = play(opened(), attempted(), gone())
+    assert [e.dial for e in asked if isinstance(e, CancelDial)] == [FIRST]
+    assert replace(case, state=State.CLOSED) == case
+    assert not is_ours(case)

@@ -1,0 +1,282 @@
+"""The emergency: an elder in a room, and who is with them (first rules; the whole rescue follows).
+
+The case begins when the elder is in the room, and its id is the call's. Composed of two tables: its
+life (alone, accompanied, closed) and role A (`workflows/role.py`). While the case is open there is
+always somebody with the elder, or a seat asked, or an alarm, or the dialplan acts alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Final, TypeAlias
+
+from workflows import role
+from workflows.commands import CallAgain
+from workflows.effects import CallSeat, Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer
+from workflows.errors import NotAllowed
+from workflows.events import (
+    CaseFound,
+    DialAnswered,
+    DialAttempted,
+    DialFailed,
+    DialLost,
+    ElderGone,
+    EmergencyTimerFired,
+    Event,
+    HandedBack,
+    Owner,
+    Person,
+    PersonJoined,
+    PersonLeft,
+    RoomOpened,
+    TookOver,
+)
+from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
+from workflows.role import Role
+
+NOBODY_CAME: Final = "nobody came"
+NOBODY_S: Final = 30
+"""After so long alone the dialplan may call the elder's contacts (K: contacts after 30 s)."""
+HAND_BACK_DUE: Final = "hand-back due"
+HAND_BACK_S: Final = 3
+"""The dialplan hands back within a quarter of a second of our sign of life."""
+
+
+class State(Enum):
+    ALONE = "alone"
+    ACCOMPANIED = "accompanied"
+    CLOSED = "closed"
+
+
+class Trigger(Enum):
+    LOOKED = "looked at anew"
+    SOMEBODY = "somebody is there"
+    NOBODY = "nobody is there"
+    NOBODY_CAME = "nobody came"
+    ELDER_GONE = "elder gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emergency:
+    """One case. `is_left`: nobody came for us, so the dialplan is let act alone beside us."""
+
+    id: str
+    opened_at: datetime
+    role_a: Role
+    state: State = State.ALONE
+    owner: Owner = Owner.CONTROLLER
+    is_left: bool = False
+    people: tuple[Person, ...] = ()
+    closed_at: datetime | None = None
+    closed_uncertain: bool = False
+
+
+CaseOutcome: TypeAlias = Outcome[Emergency]
+
+
+# ── noting facts ──────────────────────────────────────────────────────────────────────────────
+
+
+def record(case: Emergency, event: Event) -> Emergency:
+    """Note the fact; decide nothing."""
+    match event:
+        case CaseFound():
+            return replace(case, owner=event.owner, people=event.people)
+        case PersonJoined(person=person):
+            others = tuple(one for one in case.people if one.leg != person.leg)
+            return replace(case, people=(*others, person))
+        case PersonLeft():
+            return replace(case, people=tuple(one for one in case.people if one.leg != event.leg))
+        case TookOver():
+            return replace(case, owner=Owner.DIALPLAN)
+        case HandedBack():
+            return replace(case, owner=Owner.CONTROLLER, is_left=False)
+        case EmergencyTimerFired(name=name) if name == HAND_BACK_DUE and not case.is_left:
+            # Whatever keeps the dialplan from handing back, the elder does not wait for it.
+            return replace(case, owner=Owner.CONTROLLER)
+        case ElderGone() if case.closed_at is None:
+            return replace(case, closed_at=event.at, closed_uncertain=event.uncertain)
+        case _:
+            return case
+
+
+def seats(case: Emergency) -> tuple[Person, ...]:
+    return tuple(person for person in case.people if person.party == "seat")
+
+
+# ── what a fact means ─────────────────────────────────────────────────────────────────────────
+
+
+def classify(case: Emergency, event: Event) -> Trigger:
+    """Say what the event means for the case's life."""
+    if isinstance(event, ElderGone):
+        return Trigger.ELDER_GONE
+    if case.people:
+        return Trigger.SOMEBODY
+    match event:
+        case RoomOpened() | CaseFound() | HandedBack() | TookOver():
+            return Trigger.LOOKED
+        case EmergencyTimerFired(name=name) if name == NOBODY_CAME:
+            return Trigger.NOBODY_CAME
+        case _ if case.role_a.state is role.State.OPEN:
+            # Also a case that begins with an odd fact, the rest of which was missed.
+            return Trigger.LOOKED
+        case _:
+            return Trigger.NOBODY
+
+
+def classify_role(case: Emergency, event: Event) -> role.Trigger:
+    """Say what the event means for role A. The case has taken note of it already."""
+    ours = case.owner is Owner.CONTROLLER
+    is_newest = getattr(event, "effect", "") == case.role_a.dial
+    match event:
+        case ElderGone():
+            return role.Trigger.CASE_OVER
+        case _ if seats(case):
+            return role.Trigger.TAKEN
+        case CaseFound(dials=dials) if dials and case.role_a.dial not in dials:
+            return role.Trigger.FOUND
+        case PersonLeft() | CaseFound() if case.role_a.state is role.State.FILLED:
+            return role.Trigger.VACATED if ours else role.Trigger.NOT_OURS
+        case DialAttempted() if is_newest:
+            return role.Trigger.SENT
+        case DialAnswered() if is_newest:
+            return role.Trigger.ANSWERED
+        case DialFailed() if is_newest:
+            return role.Trigger.FAILED
+        case DialLost() if is_newest:
+            seen = bool(case.people or event.seats_there)
+            return role.Trigger.LOST if seen else role.Trigger.LOST_UNSEEN
+        case EmergencyTimerFired(name=role.TRY_AGAIN):
+            return role.Trigger.AGAIN if ours else role.Trigger.NOT_OURS
+        case CallAgain():
+            return role.Trigger.AGAIN
+        case _ if ours and case.role_a.state is role.State.OPEN:
+            return role.Trigger.NEEDED
+        case RoomOpened() | CaseFound() | HandedBack() | EmergencyTimerFired() if ours:
+            return role.Trigger.NEEDED
+        case _:
+            return role.Trigger.NOTHING_NEW
+
+
+# ── what to ask for ───────────────────────────────────────────────────────────────────────────
+
+
+def alarm_of(case: Emergency) -> str:
+    return f"elder alone/{case.id}"
+
+
+def look(case: Emergency, event: Event) -> CaseOutcome:
+    """The elder is alone: it is not to last, nor is the dialplan's having the case."""
+    watch = StartTimer(name=NOBODY_CAME, after_s=NOBODY_S)
+    if case.owner is Owner.CONTROLLER or case.is_left:
+        return case, (watch,)
+    return case, (watch, StartTimer(name=HAND_BACK_DUE, after_s=HAND_BACK_S))
+
+
+def leave(case: Emergency, event: Event) -> CaseOutcome:
+    """Let the dialplan call the contacts too; what we asked for goes on waiting beside it."""
+    text = f"{case.id}: nobody came within {NOBODY_S} s"
+    alarm = RaiseAlarm(key=alarm_of(case), kind="elder alone", text=text)
+    return replace(case, is_left=True), (alarm,)
+
+
+def arrive(case: Emergency, event: Event) -> CaseOutcome:
+    stops = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
+    return replace(case, is_left=False), stops
+
+
+def close(case: Emergency, event: Event) -> CaseOutcome:
+    stops = (StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE))
+    return replace(case, people=()), (*stops, EndAlarm(key=alarm_of(case)))
+
+
+# fmt: off
+TABLE: Final[Table[State, Trigger, Emergency]] = {
+    State.ALONE: {
+        Trigger.LOOKED:      Rule(State.ALONE, look),
+        Trigger.SOMEBODY:    Rule(State.ACCOMPANIED, arrive),
+        Trigger.NOBODY:      Rule(State.ALONE),
+        Trigger.NOBODY_CAME: Rule(State.ALONE, leave),
+        Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+    },
+    State.ACCOMPANIED: {
+        Trigger.LOOKED:      Rule(State.ALONE, look),
+        Trigger.SOMEBODY:    Rule(State.ACCOMPANIED),
+        Trigger.NOBODY:      Rule(State.ALONE, look),
+        # A timer that was due in the moment in which somebody came and left again.
+        Trigger.NOBODY_CAME: Rule(State.ALONE, look),
+        Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+    },
+    # The others hang up after the elder; nothing is asked for any more.
+    State.CLOSED: dict.fromkeys(Trigger, Rule(State.CLOSED, nothing)),
+}
+# fmt: on
+
+
+def begin(event: Event) -> Emergency:
+    role_a = Role(name="A", case_id=event.case_id)
+    return Emergency(id=event.case_id, opened_at=event.at, role_a=role_a)
+
+
+def step(case: Emergency, event: Event) -> CaseOutcome:
+    """The case after the event, and the effects that its two tables ask for."""
+    if isinstance(event, CallAgain) and case.role_a.state is not role.State.UNCERTAIN:
+        raise NotAllowed("a seat is asked again by hand only while it is uncertain who was called")
+    noted = record(case, event)
+    life = rule_for(TABLE, noted.state, classify(noted, event), event)
+    part = rule_for(role.TABLE, noted.role_a.state, classify_role(noted, event), event)
+    after, effects = life.action(noted, event)
+    role_a, asked = part.action(noted.role_a, event)
+    after = replace(after, state=life.to, role_a=replace(role_a, state=part.to))
+    return after, (*effects, *asked)
+
+
+def is_over(case: Emergency) -> bool:
+    return case.state is State.CLOSED
+
+
+# ── for those who carry it out ────────────────────────────────────────────────────────────────
+
+
+def unsent(case: Emergency) -> tuple[CallSeat, ...]:
+    """What was asked for and was never sent: it is safe to send it."""
+    asked = case.role_a.state is role.State.ASKED and case.role_a.sent_at is None
+    return (role.request(case.role_a),) if asked else ()
+
+
+def is_wanted(case: Emergency, effect: Effect) -> bool:
+    """Whether this dial is still the one that the case waits for."""
+    return case.role_a.state is role.State.ASKED and effect == role.request(case.role_a)
+
+
+def is_ours(case: Emergency) -> bool:
+    """Whether we may say by our sign of life that we handle the case."""
+    return case.state is not State.CLOSED and not case.is_left
+
+
+PROCESS: Final = Process(
+    name="emergency",
+    case_type=Emergency,
+    handles=(
+        RoomOpened,
+        CaseFound,
+        PersonJoined,
+        PersonLeft,
+        TookOver,
+        HandedBack,
+        ElderGone,
+        DialAttempted,
+        DialAnswered,
+        DialFailed,
+        DialLost,
+        EmergencyTimerFired,
+        CallAgain,
+    ),
+    begin=begin,
+    step=step,
+    is_over=is_over,
+    on_timer=EmergencyTimerFired,
+)

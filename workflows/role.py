@@ -1,0 +1,253 @@
+"""One role in an emergency: nobody has it, a seat is asked, somebody is there.
+
+A small table that the case composes. Each asking has an id of its own, made of the case, the role
+and a running number; it is the id of the channel in Asterisk as well, so that an asking that was
+perhaps sent can be looked for there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Final, TypeAlias
+
+from workflows.effects import (
+    CallSeat,
+    CancelDial,
+    Effect,
+    EndAlarm,
+    RaiseAlarm,
+    StartTimer,
+    StopTimer,
+)
+from workflows.events import CaseFound, DialFailed, DialLost, Event, PersonJoined
+from workflows.machine import Outcome, Rule, Table, nothing
+
+TRY_AGAIN: Final = "try the role again"
+RETRY_S: Final = 1
+"""After a dial that failed: at once would keep Asterisk busy with nothing else."""
+ARRIVE_S: Final = 3
+"""From a seat's answer to its entering the room; measured well below one second."""
+DECIDE_S: Final = 5
+"""How long the persons who see an uncertain dial may take to decide before we do."""
+
+
+class State(Enum):
+    OPEN = "open"
+    ASKED = "asked"
+    COMING = "coming"
+    FILLED = "filled"
+    FAILED = "failed"
+    UNCERTAIN = "uncertain"
+    OVER = "over"
+
+
+class Trigger(Enum):
+    NEEDED = "needed"
+    SENT = "sent"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    LOST = "lost, a person decides"
+    LOST_UNSEEN = "lost, nobody sees it"
+    FOUND = "found in Asterisk"
+    TAKEN = "taken"
+    VACATED = "vacated"
+    AGAIN = "again"
+    NOT_OURS = "the dialplan acts"
+    CASE_OVER = "case over"
+    NOTHING_NEW = "nothing new"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """A role of the case. `dial` is the newest asking; `sent_at` says that it may have happened."""
+
+    name: str
+    case_id: str
+    state: State = State.OPEN
+    asked: int = 0
+    dial: str = ""
+    sent_at: datetime | None = None
+
+    @property
+    def uncertain(self) -> str:
+        """The key of the alarm about a dial that perhaps happened."""
+        return f"perhaps called/{self.case_id}"
+
+    @property
+    def trouble(self) -> str:
+        """The key of the alarm about a dial that failed."""
+        return f"dial failed/{self.case_id}"
+
+
+RoleOutcome: TypeAlias = Outcome[Role]
+
+
+def effect_id(role: Role, number: int) -> str:
+    return f"{role.case_id}-{role.name}{number}"
+
+
+def request(role: Role) -> CallSeat:
+    """The newest asking as an effect."""
+    return CallSeat(id=role.dial, case_id=role.case_id, role=role.name)
+
+
+def withdrawal(dial: str) -> CancelDial:
+    return CancelDial(id=f"{dial}/cancel", dial=dial)
+
+
+# ── what to ask for ───────────────────────────────────────────────────────────────────────────
+
+
+def ask(role: Role, event: Event) -> RoleOutcome:
+    """Ask for the next free seat, under a new id."""
+    number = role.asked + 1
+    asked = replace(role, asked=number, dial=effect_id(role, number), sent_at=None)
+    return asked, (StopTimer(name=TRY_AGAIN), EndAlarm(key=role.trouble), request(asked))
+
+
+def ask_after_doubt(role: Role, event: Event) -> RoleOutcome:
+    """Nobody is there to decide: show the doubt and ask again at once."""
+    asked, effects = ask(role, event)
+    return asked, (doubt(role, event), *effects)
+
+
+def doubt(role: Role, event: Event) -> RaiseAlarm:
+    assert isinstance(event, DialLost)
+    when = event.attempted_at.strftime("%H:%M:%S")
+    return RaiseAlarm(
+        key=role.uncertain, kind="perhaps called", text=f"{role.case_id}: perhaps called at {when}"
+    )
+
+
+def wait_for_decision(role: Role, event: Event) -> RoleOutcome:
+    return role, (doubt(role, event), StartTimer(name=TRY_AGAIN, after_s=DECIDE_S))
+
+
+def sent(role: Role, event: Event) -> RoleOutcome:
+    return replace(role, sent_at=role.sent_at or event.at), ()
+
+
+def expect(role: Role, event: Event) -> RoleOutcome:
+    return role, (StartTimer(name=TRY_AGAIN, after_s=ARRIVE_S),)
+
+
+def failed(role: Role, event: Event) -> RoleOutcome:
+    reason = event.reason if isinstance(event, DialFailed) else ""
+    alarm = RaiseAlarm(key=role.trouble, kind="dial failed", text=f"{role.case_id}: {reason}")
+    return role, (alarm, StartTimer(name=TRY_AGAIN, after_s=RETRY_S))
+
+
+def adopt(role: Role, event: Event) -> RoleOutcome:
+    """A dial of ours lives in Asterisk that our own books do not have."""
+    assert isinstance(event, CaseFound)
+    numbers = {dial: number_of(role, dial) for dial in event.dials}
+    dial = max(numbers, key=lambda one: numbers[one])
+    number = max(role.asked, numbers[dial])
+    return replace(role, asked=number, dial=dial, sent_at=event.at), ()
+
+
+def number_of(role: Role, dial: str) -> int:
+    digits = dial.removeprefix(f"{role.case_id}-{role.name}")
+    return int(digits) if digits.isdecimal() else 0
+
+
+def fill(role: Role, event: Event) -> RoleOutcome:
+    """Somebody is there; an asking that goes on elsewhere is withdrawn."""
+    settled = settle(role)
+    if role.state not in (State.ASKED, State.UNCERTAIN) or brought(event, role.dial):
+        return role, settled
+    return role, (*settled, withdrawal(role.dial))
+
+
+def brought(event: Event, dial: str) -> bool:
+    """Whether the one who came is whom this dial called."""
+    match event:
+        case PersonJoined(person=person):
+            return person.effect == dial
+        case CaseFound(people=people):
+            return any(person.effect == dial for person in people)
+        case _:
+            return False
+
+
+def settle(role: Role) -> tuple[Effect, ...]:
+    return (
+        StopTimer(name=TRY_AGAIN),
+        EndAlarm(key=role.trouble),
+        EndAlarm(key=role.uncertain),
+    )
+
+
+def close(role: Role, event: Event) -> RoleOutcome:
+    open_dial = role.state in (State.ASKED, State.COMING, State.UNCERTAIN)
+    return role, (*settle(role), *((withdrawal(role.dial),) if open_dial else ()))
+
+
+# Every row that is not named leaves the role as it is: late news of an older asking.
+def rows(state: State, **named: Rule[State, Role]) -> dict[Trigger, Rule[State, Role]]:
+    stays: dict[Trigger, Rule[State, Role]] = dict.fromkeys(Trigger, Rule(state, nothing))
+    return stays | {Trigger[name]: rule for name, rule in named.items()}
+
+
+GONE: Final = Rule(State.OVER, close)
+THERE: Final = Rule(State.FILLED, fill)
+
+# fmt: off
+TABLE: Final[Table[State, Trigger, Role]] = {
+    State.OPEN: rows(
+        State.OPEN,
+        NEEDED      = Rule(State.ASKED, ask),
+        AGAIN       = Rule(State.ASKED, ask),
+        FOUND       = Rule(State.ASKED, adopt),
+        TAKEN       = THERE,
+        CASE_OVER   = GONE,
+    ),
+    State.ASKED: rows(
+        State.ASKED,
+        SENT        = Rule(State.ASKED, sent),
+        ANSWERED    = Rule(State.COMING, expect),
+        FAILED      = Rule(State.FAILED, failed),
+        LOST        = Rule(State.UNCERTAIN, wait_for_decision),
+        LOST_UNSEEN = Rule(State.ASKED, ask_after_doubt),
+        TAKEN       = THERE,
+        CASE_OVER   = GONE,
+    ),
+    # The seat has answered; when it does not arrive, another is asked.
+    State.COMING: rows(
+        State.COMING,
+        AGAIN       = Rule(State.ASKED, ask),
+        NOT_OURS    = Rule(State.OPEN),
+        TAKEN       = THERE,
+        CASE_OVER   = GONE,
+    ),
+    State.FILLED: rows(
+        State.FILLED,
+        VACATED     = Rule(State.ASKED, ask),
+        FOUND       = Rule(State.ASKED, adopt),
+        NOT_OURS    = Rule(State.OPEN),
+        TAKEN       = THERE,
+        CASE_OVER   = GONE,
+    ),
+    State.FAILED: rows(
+        State.FAILED,
+        FOUND       = Rule(State.ASKED, adopt),
+        NEEDED      = Rule(State.ASKED, ask),
+        AGAIN       = Rule(State.ASKED, ask),
+        NOT_OURS    = Rule(State.OPEN),
+        TAKEN       = THERE,
+        CASE_OVER   = GONE,
+    ),
+    # It ends by a person's word, by somebody's arrival, or by our own clock.
+    State.UNCERTAIN: rows(
+        State.UNCERTAIN,
+        FOUND       = Rule(State.ASKED, adopt),
+        AGAIN       = Rule(State.ASKED, ask),
+        NOT_OURS    = Rule(State.OPEN),
+        TAKEN       = THERE,
+        CASE_OVER   = GONE,
+    ),
+    State.OVER: rows(State.OVER),
+}
+# fmt: on
