@@ -6,15 +6,15 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from workflows import call, order
-from workflows.effects import Effect, MakeRecording, Tell
+from workflows import call, emergency, order
+from workflows.effects import CallSeat, CancelDial, Effect, MakeRecording, Tell
 from workflows.events import Event
 from workflows.machine import Processes
 
-PROCESSES = Processes((call.PROCESS, order.PROCESS))
+PROCESSES = Processes((call.PROCESS, order.PROCESS, emergency.PROCESS))
 EVENTS = PROCESSES.event_types()
 OUTBOX_EFFECTS: dict[str, type[Effect]] = {
-    effect.__name__: effect for effect in (Tell, MakeRecording)
+    effect.__name__: effect for effect in (Tell, MakeRecording, CallSeat, CancelDial)
 }
 """The effects that wait in the outbox; the others are rows of their own in the same commit."""
 

@@ -51,6 +51,10 @@ class SqlStore:
         self._zone: Final = zone
         self._site: Final = site
 
+    @property
+    def database(self) -> Database:
+        return self._database
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[SqlTransaction]:
         try:

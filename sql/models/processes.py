@@ -42,18 +42,24 @@ class Journal(Base):
 
 
 class Outbox(Base):
-    """An effect that was asked for; `done_at` stays empty until its result is saved."""
+    """An effect that was asked for; `done_at` stays empty until its result is saved.
+
+    A dial has `attempted_at` from before it is sent, and a `result`: answered, failed, cancelled or
+    uncertain. One that was attempted and has no result is looked for in Asterisk.
+    """
 
     __tablename__ = "outbox"
 
     seq: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(String(32), unique=True)
+    id: Mapped[str] = mapped_column(String(120), unique=True)
     process: Mapped[str] = mapped_column(String(31))
     case_id: Mapped[str] = mapped_column(String(96))
     kind: Mapped[str] = mapped_column(String(31), index=True)
     body: Mapped[dict[str, Any]] = mapped_column(JSON)
     posted_at: Mapped[datetime]
     done_at: Mapped[datetime | None] = mapped_column(index=True)
+    attempted_at: Mapped[datetime | None]
+    result: Mapped[str] = mapped_column(String(12), default="", server_default="")
 
 
 class Timer(Base):

@@ -104,7 +104,8 @@ def found(owner: Owner, *people: Person, dials: tuple[str, ...] = ()) -> Event:
 
 def play(*events: Event) -> tuple[Emergency, list[Effect]]:
     """The case after all of it, and everything that was asked for."""
-    case, asked = begin(events[0]), []
+    case = begin(events[0])
+    asked: list[Effect] = []
     for event in events:
         case, effects = step(case, event)
         asked += effects

@@ -1,0 +1,84 @@
+"""One emergency's file: what happened, line after line, on the disk before anything is done.
+
+Each line is a checksum and a JSON object. A line that a crash or a full disk cut short is
+recognised by it and dropped; what stands before it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import zlib
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+logger = logging.getLogger(__name__)
+
+SCHEMA: Final = 1
+ENDING: Final = ".jsonl"
+
+
+def line_of(said: dict[str, Any]) -> bytes:
+    """The object as a line with its checksum."""
+    text = json.dumps({"v": SCHEMA, **said}, ensure_ascii=False, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def said_in(line: bytes) -> dict[str, Any] | None:
+    """The object of a line that ends where it should; None for a torn or a foreign one."""
+    checksum, _, text = line.removesuffix(b"\n").partition(b" ")
+    if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
+        return None
+    said = json.loads(text)
+    return said if isinstance(said, dict) and said.get("v") == SCHEMA else None
+
+
+class CaseFile:
+    """The file of one case. Blocking: to be used in a thread."""
+
+    def __init__(self, folder: Path, case_id: str) -> None:
+        # A case's id comes from Asterisk, and a file's name must never lead out of the folder.
+        self.path: Final = folder / f"{quote(case_id, safe='')}{ENDING}"
+        self._whole = self.path.stat().st_size if self.path.exists() else 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every whole line, in order; what follows the last of them is cut off."""
+        found: list[dict[str, Any]] = []
+        self._whole = 0
+        for line in self.path.read_bytes().splitlines(keepends=True):
+            said = said_in(line)
+            if said is None:
+                logger.warning("%s: dropped all after line %d", self.path.name, len(found))
+                break
+            found.append(said)
+            self._whole += len(line)
+        os.truncate(self.path, self._whole)
+        return found
+
+    def append(self, lines: bytes) -> None:
+        """Put the lines on the disk. Raises OSError; the file is then as it was before."""
+        is_new = self._whole == 0
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.ftruncate(file, self._whole)
+            if os.pwrite(file, lines, self._whole) < len(lines):
+                raise OSError(f"{self.path.name}: the disk took only a part")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        if is_new:
+            self._sync_folder()
+        self._whole += len(lines)
+
+    def remove(self) -> None:
+        self._whole = 0
+        self.path.unlink(missing_ok=True)
+
+    def _sync_folder(self) -> None:
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

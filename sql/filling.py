@@ -1,0 +1,145 @@
+"""One step of an emergency into the database: its case, journal, alarms and outbox, once.
+
+The number of the step is the version of the case: a step that is filled in a second time, after a
+crash between the commit and its noting, is recognised by it and changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sql import codec
+from sql.engine import Database
+from sql.models import Case, Journal, Outbox
+from sql.store import SqlStore
+from workflows.effects import CancelDial, Dial, Effect, EndAlarm, RaiseAlarm
+from workflows.events import (
+    CaseFound,
+    DialAnswered,
+    DialAttempted,
+    DialFailed,
+    DialLost,
+    Event,
+    PersonJoined,
+)
+from workflows.machine import Process
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event made of its case: the case's step number `seq`, from 1 on."""
+
+    seq: int
+    event: Event
+    before: str
+    after: Any
+    effects: tuple[Effect, ...]
+
+
+async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
+    """Write the step unless it is there already. Raises StoreDown."""
+    for effect in step.effects:
+        # Raising or ending twice is harmless; so they need not be in the step's own commit.
+        match effect:
+            case RaiseAlarm():
+                await store.raise_alarm(effect.key, effect.kind, effect.text, step.event.at)
+            case EndAlarm():
+                await store.end_alarm(effect.key, step.event.at)
+    async with store.database.writing() as session:
+        row = await session.get(Case, (process.name, step.event.case_id))
+        if row is not None and row.version >= step.seq:
+            return
+        if row is None:
+            row = Case(process=process.name, id=step.event.case_id)
+            session.add(row)
+        row.state, row.is_over = step.after.state.value, process.is_over(step.after)
+        row.version, row.body = step.seq, codec.dump(step.after)
+        row.changed_at = step.event.at
+        _write_journal(session, process, step)
+        _post(session, process, step)
+        await session.flush()
+        await _note_result(session, step)
+
+
+def _write_journal(session: AsyncSession, process: Process[Any], step: Step) -> None:
+    session.add(
+        Journal(
+            process=process.name,
+            case_id=step.event.case_id,
+            at=step.event.at,
+            event=type(step.event).__name__,
+            body=codec.dump(step.event),
+            state_before=step.before,
+            state_after=step.after.state.value,
+        )
+    )
+
+
+def _post(session: AsyncSession, process: Process[Any], step: Step) -> None:
+    for effect in step.effects:
+        if isinstance(effect, Dial | CancelDial):
+            session.add(
+                Outbox(
+                    id=effect.id,
+                    process=process.name,
+                    case_id=step.event.case_id,
+                    kind=type(effect).__name__,
+                    body=codec.dump_effect(effect),
+                    posted_at=step.event.at,
+                    # A withdrawal has no result that anybody waits for.
+                    done_at=step.event.at if isinstance(effect, CancelDial) else None,
+                )
+            )
+
+
+async def _note_result(session: AsyncSession, step: Step) -> None:
+    """What the event says about dials that were asked for before."""
+    at = step.event.at
+    match step.event:
+        case DialAttempted(effect=dial):
+            await session.execute(update(Outbox).where(Outbox.id == dial).values(attempted_at=at))
+        case DialAnswered(effect=dial):
+            await _settle(session, dial, "answered", step)
+        case DialFailed(effect=dial):
+            await _settle(session, dial, "failed", step)
+        case DialLost(effect=dial):
+            await _settle(session, dial, "uncertain", step)
+        case PersonJoined(person=person):
+            await _settle(session, person.effect, "answered", step)
+        case CaseFound(people=people):
+            for person in people:
+                await _settle(session, person.effect, "answered", step)
+    for effect in step.effects:
+        if isinstance(effect, CancelDial):
+            await _settle(session, effect.dial, "cancelled", step)
+
+
+async def _settle(session: AsyncSession, dial: str, result: str, step: Step) -> None:
+    """The first that is certain stays; what was uncertain gives way to it."""
+    await session.execute(
+        update(Outbox)
+        .where(Outbox.id == dial, Outbox.result.in_(("", "uncertain")))
+        .values(result=result, done_at=step.event.at)
+    )
+
+
+async def cases_in(database: Database, process: Process[Any]) -> list[tuple[Any, int]]:
+    """The open cases that the database has, with the number of their last step."""
+    async with database.reading() as session:
+        rows = await session.scalars(
+            select(Case).where(Case.process == process.name, Case.is_over.is_(False))
+        )
+        found: list[tuple[Any, int]] = []
+        for row in rows:
+            try:
+                found.append((codec.load(process.case_type, row.body), row.version))
+            except codec.NotReadable:
+                logger.exception("%s %s cannot be read and is left", process.name, row.id)
+        return found

@@ -1,0 +1,271 @@
+"""The emergencies' own journal: on the local disk first, always; the database is filled from it.
+
+Fulfils `workflows.ports.Store` for the process `emergency`, so that the runner is the same for all.
+An emergency never waits for the database: whether it is there or away, its steps go the one way,
+file first, and then into the tables, once and in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import unquote
+
+from sql import codec
+from sql.case_file import ENDING, CaseFile, line_of
+from sql.filling import Step, cases_in, fill
+from sql.store import SqlStore
+from workflows.effects import (
+    CallSeat,
+    CancelDial,
+    Effect,
+    EndAlarm,
+    RaiseAlarm,
+    StartTimer,
+    StopTimer,
+)
+from workflows.errors import StoreDown
+from workflows.events import Event
+from workflows.machine import Process
+from workflows.ports import DueTimer, Posted
+
+logger = logging.getLogger(__name__)
+
+AGAIN_S: Final = 0.5
+EFFECTS: Final[dict[str, type[Effect]]] = {
+    effect.__name__: effect
+    for effect in (CallSeat, CancelDial, StartTimer, StopTimer, RaiseAlarm, EndAlarm)
+}
+
+
+@dataclass(slots=True)
+class Kept:
+    """One case as it stands, and what of it is owed to the disk and to the database."""
+
+    file: CaseFile
+    case: Any = None
+    seq: int = 0
+    unwritten: bytes = b""
+    unfilled: list[Step] = field(default_factory=list)
+    timers: dict[str, float] = field(default_factory=dict)
+    alarms: dict[str, tuple[RaiseAlarm, datetime]] = field(default_factory=dict)
+
+    def take(self, step: Step, now: float) -> None:
+        """The case after the step. `now` is monotonic: no clock that jumps holds a timer up."""
+        self.case, self.seq = step.after, step.seq
+        self.unfilled.append(step)
+        # A timer that has become an event is over; the event may start it anew.
+        self.timers.pop(getattr(step.event, "name", ""), None)
+        for effect in step.effects:
+            match effect:
+                case StartTimer():
+                    self.timers[effect.name] = now + effect.after_s
+                case StopTimer():
+                    self.timers.pop(effect.name, None)
+                case RaiseAlarm():
+                    self.alarms.setdefault(effect.key, (effect, step.event.at))
+                case EndAlarm():
+                    self.alarms.pop(effect.key, None)
+
+
+class LocalJournal:
+    """The cases of one process, kept in `folder`. `is_kept` is told whether the disk takes them."""
+
+    def __init__(
+        self, folder: Path, process: Process[Any], is_kept: Callable[[bool], None]
+    ) -> None:
+        self._folder: Final = folder
+        self._process: Final = process
+        self._is_kept: Final = is_kept
+        self._cases: Final[dict[str, Kept]] = {}
+        self._stepped: Final = asyncio.Event()
+
+    # ── from the disk ─────────────────────────────────────────────────────────────────────────
+
+    def load(self) -> None:
+        """Take up every case that has a file."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        for path in sorted(self._folder.glob(f"*{ENDING}")):
+            case_id = unquote(path.name.removesuffix(ENDING))
+            try:
+                self._load(case_id)
+            except (OSError, codec.NotReadable, KeyError):
+                # One file that an older version wrote otherwise must not keep the others back.
+                logger.exception("the emergency %s cannot be read and is left", case_id)
+        self._stepped.set()
+
+    def _load(self, case_id: str) -> None:
+        kept = Kept(CaseFile(self._folder, case_id))
+        for said in kept.file.read():
+            kept.take(self._step_of(said), time.monotonic())
+        if kept.case is None:
+            kept.file.remove()
+        else:
+            self._cases[case_id] = kept
+
+    async def catch_up(self, store: SqlStore) -> None:
+        """Take from the database what a full disk kept out of the files. Raises StoreDown."""
+        for case, version in await cases_in(store.database, self._process):
+            kept = self._cases.setdefault(case.id, Kept(CaseFile(self._folder, case.id)))
+            if version > kept.seq:
+                kept.case, kept.seq = case, version
+
+    def open_cases(self) -> list[Any]:
+        """Every case that is not over."""
+        return [k.case for k in self._cases.values() if not self._process.is_over(k.case)]
+
+    def case(self, case_id: str) -> Any | None:
+        kept = self._cases.get(case_id)
+        return kept.case if kept else None
+
+    def open_alarms(self) -> Iterator[tuple[RaiseAlarm, datetime]]:
+        for kept in self._cases.values():
+            yield from kept.alarms.values()
+
+    # ── the runner's store ────────────────────────────────────────────────────────────────────
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[JournalTransaction]:
+        transaction = JournalTransaction(self)
+        yield transaction
+        for step in transaction.steps:
+            await self._keep(step)
+
+    async def untold(self) -> Sequence[Posted]:
+        """Nothing: an emergency tells no other case."""
+        return ()
+
+    async def due_timers(self, now: datetime) -> Sequence[DueTimer]:  # noqa: ARG002 — see `Kept.take`.
+        moment = time.monotonic()
+        return [
+            DueTimer(self._process.name, case_id, name)
+            for case_id, kept in self._cases.items()
+            for name, due in kept.timers.items()
+            if due <= moment
+        ]
+
+    async def next_timer(self) -> datetime | None:
+        seconds = self.next_due_s()
+        return None if seconds is None else datetime.now(UTC) + timedelta(seconds=seconds)
+
+    def next_due_s(self) -> float | None:
+        """Seconds until the earliest timer is due, not below zero; None without a timer."""
+        due = [due for kept in self._cases.values() for due in kept.timers.values()]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    async def _keep(self, step: Step) -> None:
+        """On the disk, then in memory. A disk that takes nothing stops no rescue."""
+        case_id = step.event.case_id
+        kept = self._cases.get(case_id) or Kept(CaseFile(self._folder, case_id))
+        lines = kept.unwritten + line_of(_said(step))
+        try:
+            await asyncio.to_thread(kept.file.append, lines)
+        except OSError as trouble:
+            logger.warning("the emergency %s is in memory only: %s", case_id, trouble)
+            kept.unwritten = lines
+            self._is_kept(False)
+        else:
+            kept.unwritten = b""
+            self._say_kept()
+        self._cases[case_id] = kept
+        kept.take(step, time.monotonic())
+        self._stepped.set()
+
+    def _say_kept(self) -> None:
+        self._is_kept(not any(kept.unwritten for kept in self._cases.values()))
+
+    def _step_of(self, said: dict[str, Any]) -> Step:
+        effects = tuple(
+            codec.load(EFFECTS[effect["kind"]], effect["body"]) for effect in said["effects"]
+        )
+        return Step(
+            seq=said["seq"],
+            event=codec.load_event(said["event"]),
+            before=said["before"],
+            after=codec.load(self._process.case_type, said["case"]),
+            effects=effects,
+        )
+
+    # ── into the database ─────────────────────────────────────────────────────────────────────
+
+    async def keep_filling(self, store: SqlStore) -> None:
+        """Bring every step into the database, for ever; while that is away they wait here."""
+        while True:
+            await self._stepped.wait()
+            self._stepped.clear()
+            for case_id, kept in tuple(self._cases.items()):
+                try:
+                    await self._fill(case_id, kept, store)
+                except StoreDown as down:
+                    logger.warning("the emergency %s waits for the database: %s", case_id, down)
+                    self._stepped.set()
+                except Exception:
+                    # Its file stays, and the other cases go on.
+                    logger.exception("the emergency %s was not filled in", case_id)
+            if self._stepped.is_set():
+                await asyncio.sleep(AGAIN_S)
+
+    async def _fill(self, case_id: str, kept: Kept, store: SqlStore) -> None:
+        while kept.unfilled:
+            await fill(store, self._process, kept.unfilled[0])
+            del kept.unfilled[0]
+        if self._process.is_over(kept.case) and not kept.unfilled:
+            kept.file.remove()
+            self._cases.pop(case_id, None)
+            self._say_kept()
+
+
+class JournalTransaction:
+    """Fulfils `workflows.ports.Transaction`; what it saves is kept when it ends."""
+
+    def __init__(self, journal: LocalJournal) -> None:
+        self._journal: Final = journal
+        self.steps: Final[list[Step]] = []
+
+    async def load(self, process: Process[Any], case_id: str) -> Any | None:  # noqa: ARG002
+        mine = [step.after for step in self.steps if step.event.case_id == case_id]
+        return mine[-1] if mine else self._journal.case(case_id)
+
+    async def complete(self, event: Event, case: Any) -> Event:  # noqa: ARG002
+        """Nothing of an emergency is known to the database alone."""
+        return event
+
+    async def save(
+        self,
+        process: Process[Any],  # noqa: ARG002
+        before: Any | None,
+        after: Any,
+        event: Event,
+        effects: Sequence[Effect],
+        because: str | None,  # noqa: ARG002
+    ) -> Sequence[Posted]:
+        kept = self._journal._cases.get(event.case_id)
+        mine = sum(step.event.case_id == event.case_id for step in self.steps)
+        self.steps.append(
+            Step(
+                seq=(kept.seq if kept else 0) + mine + 1,
+                event=event,
+                before=before.state.value if before else "",
+                after=after,
+                effects=tuple(effects),
+            )
+        )
+        return [Posted(e.id, e) for e in effects if isinstance(e, CallSeat | CancelDial)]
+
+
+def _said(step: Step) -> dict[str, Any]:
+    effects = [{"kind": type(e).__name__, "body": codec.dump(e)} for e in step.effects]
+    return {
+        "seq": step.seq,
+        "event": codec.dump_event(step.event),
+        "before": step.before,
+        "case": codec.dump(step.after),
+        "effects": effects,
+    }

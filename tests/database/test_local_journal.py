@@ -1,0 +1,225 @@
+"""The emergencies' journal: on the local disk first, and in the database once, away or not."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from sql import codec
+from sql.engine import Database
+from sql.local_journal import LocalJournal
+from sql.store import SqlStore
+from tests.database.centre import NOW, Centre, Clock, Nobody, after
+from workflows import emergency
+from workflows.events import (
+    DialAnswered,
+    DialAttempted,
+    DialLost,
+    ElderGone,
+    Event,
+    Person,
+    PersonJoined,
+    RoomOpened,
+)
+from workflows.runner import Runner
+
+CASE: Final = "n-1.1"
+DIAL: Final = f"{CASE}-A1"
+
+
+def opened() -> Event:
+    return RoomOpened(case_id=CASE, at=NOW)
+
+
+def whole_case() -> tuple[Event, ...]:
+    """The elder is in the room, a seat is rung and answers, and then the elder hangs up."""
+    person = Person(leg="s1", party="seat", who="1001", effect=DIAL)
+    return (
+        opened(),
+        DialAttempted(case_id=CASE, at=after(0.1), effect=DIAL),
+        DialAnswered(case_id=CASE, at=after(4), effect=DIAL),
+        PersonJoined(case_id=CASE, at=after(4.1), person=person),
+        ElderGone(case_id=CASE, at=after(60)),
+    )
+
+
+class Rescue:
+    """A controller's emergencies in this folder, as they come up after a start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.kept: list[bool] = []
+        self.journal = LocalJournal(folder, emergency.PROCESS, self.kept.append)
+        self.journal.load()
+        self.runner = Runner(codec.PROCESSES, self.journal, Clock(), Nobody())
+
+    async def play(self, *events: Event) -> None:
+        for event in events:
+            await self.runner.handle(event)
+
+    @property
+    def state(self) -> emergency.State:
+        case = self.journal.case(CASE)
+        assert isinstance(case, emergency.Emergency)
+        return case.state
+
+
+@asynccontextmanager
+async def filling(rescue: Rescue, store: SqlStore) -> AsyncIterator[None]:
+    task = asyncio.create_task(rescue.journal.keep_filling(store))
+    yield
+    task.cancel()
+    await asyncio.wait((task,))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():  # noqa: ASYNC110 — the filling says nothing of itself.
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "rescue"
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Somebody holds the SQLite file, and nobody else can write."""
+    connection = sqlite3.connect(url.partition("///")[2], isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+@asynccontextmanager
+async def away(centre: Centre, rescue: Rescue) -> AsyncIterator[None]:
+    """The database is locked, or its server cannot be reached, while the filling goes on."""
+    if centre.database.is_sqlite:
+        async with filling(rescue, centre.store):
+            with locked(centre.database.url):
+                yield
+        return
+    nowhere = Database("postgresql+psycopg://careline@/d1?host=/nonexistent")
+    async with filling(rescue, SqlStore(nowhere, ZoneInfo("Asia/Shanghai"), "main")):
+        yield
+    await nowhere.close()
+
+
+async def rows(centre: Centre) -> tuple[list[str], list[str], list[tuple[str, str, bool]]]:
+    """The case, the journal, and the dials with their results."""
+    cases = await centre.rows("SELECT id, state FROM process_case WHERE process = 'emergency'")
+    journal = await centre.rows("SELECT event FROM journal WHERE process = 'emergency' ORDER BY id")
+    dials = await centre.rows("SELECT id, result, attempted_at FROM outbox ORDER BY seq")
+    return (
+        [f"{row['id']} {row['state']}" for row in cases],
+        [row["event"] for row in journal],
+        [(row["id"], row["result"], row["attempted_at"] is not None) for row in dials],
+    )
+
+
+EVERYTHING: Final = (
+    [f"{CASE} closed"],
+    ["RoomOpened", "DialAttempted", "DialAnswered", "PersonJoined", "ElderGone"],
+    [(DIAL, "answered", True)],
+)
+
+
+async def test_a_whole_emergency_while_the_database_is_away(centre: Centre, folder: Path) -> None:
+    rescue = Rescue(folder)
+    async with away(centre, rescue):
+        async with asyncio.timeout(2):
+            await rescue.play(*whole_case())
+        assert rescue.state is emergency.State.CLOSED
+        if not centre.database.is_sqlite:
+            assert (await rows(centre))[0] == []
+    assert list(folder.iterdir()), "what the database does not have must stay on the disk"
+    async with filling(rescue, centre.store):
+        await until(lambda: not list(folder.iterdir()))
+    assert await rows(centre) == EVERYTHING
+
+
+async def test_the_database_is_filled_while_it_is_there_too(centre: Centre, folder: Path) -> None:
+    rescue = Rescue(folder)
+    async with filling(rescue, centre.store):
+        await rescue.play(*whole_case())
+        await until(lambda: not list(folder.iterdir()))
+    assert await rows(centre) == EVERYTHING
+    assert rescue.journal.open_cases() == []
+
+
+async def test_a_crash_at_any_step_loses_and_doubles_nothing(centre: Centre, folder: Path) -> None:
+    """A new controller comes up after every step; some steps are in the database already."""
+    for number, event in enumerate(whole_case()):
+        rescue = Rescue(folder)
+        await rescue.play(event)
+        if number % 2 and event is not whole_case()[-1]:
+            async with filling(Rescue(folder), centre.store):
+                await asyncio.sleep(0.2)
+    async with filling(Rescue(folder), centre.store):
+        await until(lambda: not list(folder.iterdir()))
+    assert await rows(centre) == EVERYTHING
+
+
+@pytest.mark.parametrize("cut", [1, 9, 40])
+async def test_a_torn_last_line_is_dropped_and_the_rest_goes_on(folder: Path, cut: int) -> None:
+    await Rescue(folder).play(*whole_case()[:4])
+    file = next(folder.iterdir())
+    file.write_bytes(file.read_bytes()[:-cut])
+    rescue = Rescue(folder)
+    assert rescue.state is emergency.State.ALONE
+    await rescue.play(*whole_case()[3:])
+    assert Rescue(folder).state is emergency.State.CLOSED
+
+
+async def test_a_line_of_another_hand_is_not_believed(folder: Path) -> None:
+    await Rescue(folder).play(*whole_case()[:4])
+    file = next(folder.iterdir())
+    file.write_bytes(file.read_bytes().replace(b"1001", b"1002"))
+    assert Rescue(folder).state is emergency.State.ALONE
+
+
+async def test_an_uncertain_dial_is_a_row_and_an_alarm(centre: Centre, folder: Path) -> None:
+    rescue = Rescue(folder)
+    lost = DialLost(case_id=CASE, at=after(9), effect=DIAL, attempted_at=NOW, seats_there=1)
+    await rescue.play(*whole_case()[:2], lost)
+    async with filling(rescue, centre.store):
+        await asyncio.sleep(0.5)
+    assert (await rows(centre))[2] == [(DIAL, "uncertain", True)]
+    alarms = await centre.store.open_alarms()
+    assert [alarm.kind for alarm in alarms] == ["perhaps called"]
+    assert [alarm.key for alarm, _ in Rescue(folder).journal.open_alarms()] == [alarms[0].key]
+
+
+async def test_timers_outlive_a_controller(folder: Path) -> None:
+    await Rescue(folder).play(opened())
+    due = Rescue(folder).journal.next_due_s()
+    assert due is not None
+    assert 0 < due <= emergency.NOBODY_S
+
+
+async def test_what_only_the_database_has_is_taken_from_there(
+    centre: Centre, folder: Path, tmp_path: Path
+) -> None:
+    """The disk was full for a while, and the controller died."""
+    rescue = Rescue(folder)
+    async with filling(rescue, centre.store):
+        await rescue.play(*whole_case()[:4])
+        await asyncio.sleep(0.5)
+    fresh = Rescue(tmp_path / "empty")
+    await fresh.journal.catch_up(centre.store)
+    assert fresh.state is emergency.State.ACCOMPANIED
+    async with filling(fresh, centre.store):
+        await fresh.play(whole_case()[4])
+        await until(lambda: not fresh.journal.open_cases())
+        await asyncio.sleep(0.3)
+    assert await rows(centre) == EVERYTHING
