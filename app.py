@@ -19,13 +19,14 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from asterisk_conf.render import AGI_PORT, AMI_PORT, AMI_USER
 from control import Controller, control_app, serving
+from emergencies import Emergencies
 from home import Home
 from ivr.dialogue import walk
 from ivr.menus import MENUS
@@ -44,7 +45,7 @@ from telephony.switchboard import Switchboard
 from telephony.translate import Translator
 from workflows.effects import MakeRecording
 from workflows.errors import StoreDown
-from workflows.events import KeyPressed
+from workflows.events import Event, KeyPressed
 from workflows.runner import Runner
 
 logger = logging.getLogger("careline")
@@ -77,15 +78,25 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
         handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
         changed=picture.changed, connected=picture.connected, stored=picture.stored, now=clock.now,
     )  # fmt: skip
-    await picture.load()
-    await runner.recover()
+    emergencies = Emergencies(
+        home.rescue, ami, store, picture, clock, seats=seats, zone=centre.zone
+    )
+
+    async def tell(event: Event, because: str | None) -> Any:
+        return await (emergencies if emergencies.takes(event) else runner).handle(event, because)
+
+    await emergencies.load()
     in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener)
     menus = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
-    control = control_app(home.secret("control"), picture.feed, runner.handle)
+    control = control_app(home.secret("control"), picture.feed, tell)
     menus.start()
     try:
         async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
-            for work in (ami.run, listener.run, listener.watch_trunks):
+            tasks.create_task(ami.run())
+            # An emergency waits for no database, also not for one that is away at the start.
+            emergencies.start(tasks)
+            await take_up(picture, runner)
+            for work in (listener.run, listener.watch_trunks):
                 tasks.create_task(work())
             tasks.create_task(keep_lease(ami))
             tasks.create_task(wake_for_timers(runner, store))
@@ -93,6 +104,19 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     finally:
         menus.close()
         await database.close()
+
+
+async def take_up(picture: LivePicture, runner: Runner) -> None:
+    """Take up the calls as the database has them, as soon as it has."""
+    while True:
+        try:
+            await picture.load()
+            await runner.recover()
+        except StoreDown as down:
+            logger.warning("the calls wait: %s", down)
+            await asyncio.sleep(STORE_AGAIN.total_seconds())
+        else:
+            return
 
 
 def in_menu(loop: asyncio.AbstractEventLoop, listener: Listener, line: CallerLine) -> None:

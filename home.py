@@ -4,6 +4,7 @@ careline.toml  careline.db  version
 secrets/       AMI and control secrets, SIP passwords of the seats (mode 700)
 recordings/    live/ is written by Asterisk; finished ones lie in YYYY/MM/DD
 asterisk/      the rendered configuration and everything Asterisk writes
+rescue/        the journal of emergencies that are not in the database yet (mode 700)
 logs/  run/    log files; lock, pids and the control socket
 """
 
@@ -54,6 +55,10 @@ class Home:
         return self.root / "asterisk"
 
     @property
+    def rescue(self) -> Path:
+        return self.root / "rescue"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -73,7 +78,7 @@ class Home:
             # Asterisk's user has to pass through to its own folders; nobody sees what is there.
             for folder in (self.root, self.recordings):
                 make_folder(folder, 0o711)
-            for folder in (self.asterisk, self.logs, self.run, self.secrets):
+            for folder in (self.asterisk, self.logs, self.run, self.secrets, self.rescue):
                 make_folder(folder, 0o700)
             self.secrets.chmod(0o700)
             free = os.statvfs(self.root)

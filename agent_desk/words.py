@@ -126,6 +126,29 @@ def alarms() -> dict[str, tuple[str, str]]:
             _("Calls go on by themselves while it lives. It is being reached again; tell your "
               "administrator if this stays."),
         ),
+        **emergency_alarms(),
+    }  # fmt: skip
+
+
+def emergency_alarms() -> dict[str, tuple[str, str]]:
+    return {
+        "elder alone": (
+            _("Nobody has come to an elder in an emergency"),
+            _("The elder is alone in the room. Answer the emergency now; the contacts are called."),
+        ),
+        "perhaps called": (
+            _("Somebody was perhaps called in an emergency"),
+            _("It is not known whether the telephone rang. Look who is with the elder; without "
+              "anybody's word it is called again after a few seconds."),
+        ),
+        "dial failed": (
+            _("A call in an emergency could not be made"),
+            _("It is tried again every second. Answer the emergency, and check the telephones."),
+        ),
+        "journal": (
+            _("The local disk does not take the journal of emergencies"),
+            _("The rescue goes on in memory. Free some space on the disk at once."),
+        ),
     }  # fmt: skip
 
 
@@ -140,7 +163,7 @@ class Step:
 
 def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
-    for chapter in (_of_entry, _of_ringing, _of_end, _of_links, _of_order):
+    for chapter in (_of_entry, _of_ringing, _of_end, _of_links, _of_order, _of_room, _of_dials):
         if told := chapter(event, body):
             return told
     return Step(event)
@@ -223,5 +246,43 @@ def _of_order(event: str, body: Body) -> Step | None:
             return Step(_("%s answered and closed it") % body["by"], body["answer"])
         case "CancelOrder":
             return Step(_("%s cancelled it") % body["by"], body["reason"])
+        case _:
+            return None
+
+
+def _of_room(event: str, body: Body) -> Step | None:
+    match event:
+        case "RoomOpened":
+            return Step(_("The elder is in the room"), tone="act")
+        case "CaseFound":
+            return Step(_("The emergency was taken up again"))
+        case "PersonJoined":
+            return Step(_("Somebody came to the elder"), body["person"]["who"], "talk")
+        case "PersonLeft":
+            return Step(_("Somebody left the elder"))
+        case "TookOver":
+            return Step(_("The telephone system acts alone"), tone="wait")
+        case "HandedBack":
+            return Step(_("The telephone system handed the emergency back"))
+        case "ElderGone":
+            return Step(_("The elder hung up"))
+        case _:
+            return None
+
+
+def _of_dials(event: str, body: Body) -> Step | None:
+    match event:
+        case "DialAttempted":
+            return Step(_("The next free seat is called"), tone="wait")
+        case "DialAnswered":
+            return Step(_("A seat answered the emergency"), tone="talk")
+        case "DialFailed":
+            return Step(_("The call brought nobody"), body["reason"], "wait")
+        case "DialLost":
+            return Step(_("Somebody was perhaps called"), tone="wait")
+        case "EmergencyTimerFired":
+            return Step(_("A waiting time of the emergency is over"))
+        case "CallAgain":
+            return Step(_("%s has it called again") % body["by"], tone="act")
         case _:
             return None

@@ -129,6 +129,8 @@ class Ami:
         self._login: Final = login
         self._connection: Connection | None = None
         self.events: Final[asyncio.Queue[AmiEvent | Event | None]] = asyncio.Queue()
+        # The same for emergencies, whose reader never waits for what the other may wait for.
+        self.urgent: Final[asyncio.Queue[AmiEvent | None]] = asyncio.Queue()
         self.trouble: str = "not connected yet"
 
     @property
@@ -144,8 +146,12 @@ class Ami:
                 self._say(str(cause) or type(cause).__name__)
             if self._connection is not None:
                 self._connection = None
-                self.events.put_nowait(None)
+                self._hear(None)
             await asyncio.sleep(RECONNECT_S)
+
+    def _hear(self, event: AmiEvent | None) -> None:
+        self.events.put_nowait(event)
+        self.urgent.put_nowait(event)
 
     def _say(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -158,7 +164,7 @@ class Ami:
         def note(event: AmiEvent) -> None:
             if event["Event"] == "FullyBooted":
                 booted.set()
-            self.events.put_nowait(event)
+            self._hear(event)
 
         connection = Connection(
             note,
@@ -179,7 +185,7 @@ class Ami:
             self._connection = connection
             self.trouble = ""
             logger.info("connected to Asterisk at %s", self._login.host)
-            self.events.put_nowait({"Event": "Connected"})
+            self._hear({"Event": "Connected"})
             await self._watch(connection)
         finally:
             connection.close()

@@ -1,8 +1,9 @@
-"""The controller's sign of life for the dialplan: a number in Asterisk that moves while we answer.
+"""The controller's signs of life for the dialplan: numbers in Asterisk that move while we answer.
 
-The dialplan leads a caller into a menu only while it moves, and takes out again whoever is in one
-when it stands still (`extensions.conf`, [watch-menu]). It is renewed on the event loop that also
-takes the events, so a loop that is stuck lets it lapse just as a stopped process does.
+One for all, for the menus: the dialplan leads a caller into a menu only while it moves, and takes
+out again whoever is in one when it stands still (`extensions.conf`, [watch-menu]). And one for each
+emergency: the dialplan leaves the rescue to us only while that moves. They are renewed on the event
+loop that also takes the events, so a loop that is stuck lets them lapse as a stopped process does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import itertools
 import logging
 import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from telephony.ami import Ami, AmiDown, AmiRefused
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LEASE: Final = "CARELINE_LEASE"
 RENEW_EVERY_S: Final = 0.5
+STOOD_STILL_S: Final = 1.5
+"""After such a pause the dialplan may have taken over, and what we know may be old."""
 
 
 async def keep_lease(ami: Ami) -> None:
@@ -29,4 +33,33 @@ async def keep_lease(ami: Ami) -> None:
             await ami.action("Setvar", timeout_s=RENEW_EVERY_S, Variable=LEASE, Value=str(number))
         except (AmiDown, AmiRefused, TimeoutError) as cause:
             logger.debug("the lease was not renewed: %s", cause)
+        await asyncio.sleep(RENEW_EVERY_S)
+
+
+async def keep_claims(
+    ami: Ami, claimable: Callable[[], Sequence[str]], stood_still: Callable[[], None]
+) -> None:
+    """Claim each of these emergencies, again and again, until cancelled.
+
+    `claimable` names the cases that are really handled now; `stood_still` is called, and nothing
+    is claimed, after a pause of the whole process.
+    """
+    last = time.monotonic()
+    for number in itertools.count(time.monotonic_ns()):
+        now = time.monotonic()
+        if now - last > STOOD_STILL_S:
+            logger.warning("stood still for %.1f s: every emergency is read anew", now - last)
+            stood_still()
+        last = now
+        try:
+            for case_id in claimable():
+                await ami.action(
+                    "DBPut",
+                    timeout_s=RENEW_EVERY_S,
+                    Family="rescue/claim",
+                    Key=case_id,
+                    Val=str(number),
+                )
+        except (AmiDown, AmiRefused, TimeoutError) as cause:
+            logger.debug("an emergency was not claimed: %s", cause)
         await asyncio.sleep(RENEW_EVERY_S)

@@ -140,8 +140,19 @@ class Translator:
                         cause_text=plain(ami.get("Cause-txt")),
                     ),
                 )
+            case "ConfbridgeJoin":
+                return self._joined(ami)
             case _:
                 return ()
+
+    @staticmethod
+    def _joined(ami: AmiEvent) -> tuple[Event, ...]:
+        """In an emergency a seat's coming into the room is the answer, whoever rang it."""
+        call, leg = variable(ami, "CARELINE_CALL"), plain(ami.get("Uniqueid"))
+        if not call or not leg or variable(ami, "CARELINE_PARTY") != "seat":
+            return ()
+        seat = seat_of(ami.get("Channel"))
+        return (SeatAnswered(case_id=call, at=happened_at(ami), seat=seat, leg=leg),)
 
     def found(self, call: str, channel: AmiEvent, now: datetime) -> Event:
         """The beginning of a call of which Asterisk's first channel is all that is known."""

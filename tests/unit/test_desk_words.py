@@ -84,11 +84,14 @@ def test_every_state_has_a_word(kind: type[Enum], say: object) -> None:
 BODY = {
     "entry": "hotline", "seat": "1001", "key": "1", "choice": "person", "queue": "hotline",
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
-    "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
+    "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["recording", "asterisk", *TRUNK_ALARMS.values()])
+RESCUE_ALARMS = ("elder alone", "perhaps called", "dial failed", "journal")
+
+
+@pytest.mark.parametrize("kind", ["recording", "asterisk", *TRUNK_ALARMS.values(), *RESCUE_ALARMS])
 def test_every_alarm_says_what_it_is_and_what_to_do(kind: str) -> None:
     title, advice = words.alarms()[kind]
     assert not title.isascii()

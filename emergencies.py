@@ -1,0 +1,147 @@
+"""The emergencies of one controller: their journal, their runner, the dialler and the lease.
+
+Beside the calls and orders, and never waiting for what these may wait for. Part of the composition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from picture import LivePicture
+from sql import codec
+from sql.local_journal import LocalJournal
+from sql.store import SqlStore
+from telephony.ami import Ami
+from telephony.dialler import Dialler
+from telephony.lease import keep_claims
+from telephony.rescue import Rescue
+from workflows import emergency
+from workflows.effects import RaiseAlarm
+from workflows.errors import StoreDown
+from workflows.events import Event
+from workflows.ports import Clock, Fate, FlightRecorder, Posted
+from workflows.runner import Runner
+
+logger = logging.getLogger(__name__)
+
+CATCH_UP_S: Final = 2.0
+LEAST_PAUSE_S: Final = 0.1
+JOURNAL: Final = "journal"
+
+
+class NoRecords:
+    """Fulfils `workflows.ports.FlightRecorder` where Asterisk keeps no records of its channels."""
+
+    async def fate_of(self, effect_id: str) -> Fate | None:  # noqa: ARG002 — the port's name.
+        return None
+
+
+class Performer:
+    """Shows an emergency in the picture, and has what it asks for performed."""
+
+    def __init__(self, picture: LivePicture, dialler: Dialler) -> None:
+        self._picture: Final = picture
+        self._dialler: Final = dialler
+
+    def case_changed(self, process: str, case: Any) -> None:
+        self._picture.case_changed(process, case)
+
+    def effect_posted(self, posted: Posted) -> None:
+        self._dialler.post(posted.effect)
+
+    def alarm_raised(self, alarm: RaiseAlarm, at: datetime) -> None:
+        self._picture.alarm_raised(alarm, at)
+
+    def alarm_ended(self, key: str) -> None:
+        self._picture.alarm_ended(key)
+
+
+class Emergencies:
+    """All of it; `load` first, then `start`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        ami: Ami,
+        store: SqlStore,
+        picture: LivePicture,
+        clock: Clock,
+        *,
+        seats: Sequence[str],
+        zone: ZoneInfo,
+        recorder: FlightRecorder | None = None,
+    ) -> None:
+        self._ami: Final = ami
+        self._store: Final = store
+        self._picture: Final = picture
+        self._clock: Final = clock
+        self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
+        self._dialler: Final = Dialler(ami, self.handle, clock.now)
+        performer = Performer(picture, self._dialler)
+        self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
+        self._rescue: Final = Rescue(
+            ami, self._dialler, self._journal, recorder or NoRecords(),
+            handle=self.handle, seats=seats, now=clock.now, zone=zone,
+        )  # fmt: skip
+        self._is_kept = True
+
+    def takes(self, event: Event) -> bool:
+        """Whether this event belongs to an emergency."""
+        return codec.PROCESSES.for_event(event) is emergency.PROCESS
+
+    async def handle(self, event: Event, because: str | None = None) -> Any:
+        """Advance the emergency; see `Runner.handle`. It never raises StoreDown."""
+        return await self._runner.handle(event, because)
+
+    async def load(self) -> None:
+        """Take up the emergencies that were open before the last stop."""
+        self._journal.load()
+        try:
+            async with asyncio.timeout(CATCH_UP_S):
+                await self._journal.catch_up(self._store)
+        except (StoreDown, TimeoutError) as away:
+            logger.warning("the emergencies are taken from the disk alone: %s", away)
+        for alarm, at in self._journal.open_alarms():
+            self._picture.alarm_raised(alarm, at)
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Listen, dial, claim, wake and fill, until the group ends."""
+        claims = keep_claims(self._ami, self._rescue.claimable, self._rescue.look_again)
+        for work in (
+            self._rescue.run(),
+            self._rescue.look_when_in_doubt(),
+            self._dialler.run(),
+            claims,
+            self._wake(),
+            self._journal.keep_filling(self._store),
+        ):
+            tasks.create_task(work)
+
+    async def _wake(self) -> None:
+        """Fire timers by a clock that never jumps."""
+        while True:
+            self._runner.timers_changed.clear()
+            await self._runner.fire_due_timers()
+            due = self._journal.next_due_s()
+            try:
+                async with asyncio.timeout(None if due is None else max(due, LEAST_PAUSE_S)):
+                    await self._runner.timers_changed.wait()
+            except TimeoutError:
+                continue
+
+    def _kept(self, is_kept: bool) -> None:
+        """The local disk takes the journal, or a crash would lose what is only in memory."""
+        if is_kept == self._is_kept:
+            return
+        self._is_kept = is_kept
+        if is_kept:
+            self._picture.alarm_ended(JOURNAL)
+        else:
+            alarm = RaiseAlarm(key=JOURNAL, kind=JOURNAL, text="")
+            self._picture.alarm_raised(alarm, self._clock.now())

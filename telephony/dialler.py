@@ -1,0 +1,124 @@
+"""Dials and withdrawals: effects into AMI actions, each at most once.
+
+A dial is noted as attempted, durably, before it is sent, and its id is the channel's id in
+Asterisk: a second one with the same id is refused there while the first lives. What was noted and
+may not have happened is never sent again here; it is looked for (`telephony/rescue.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any, Final
+
+from telephony.ami import Ami, AmiDown, AmiRefused
+from workflows import emergency
+from workflows.effects import CallSeat, CancelDial, Effect
+from workflows.events import DialAttempted, DialFailed, Event
+
+logger = logging.getLogger(__name__)
+
+RING_MS: Final = 6 * 3600 * 1000
+"""A placeholder waits until a seat is free, not for half a minute as Asterisk would have it."""
+
+
+class Dialler:
+    """Performs the effects of emergencies. `handle` takes facts and returns the case after them."""
+
+    def __init__(
+        self,
+        ami: Ami,
+        handle: Callable[[Event], Awaitable[Any]],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._ami: Final = ami
+        self._handle: Final = handle
+        self._now: Final = now
+        self._line: Final[asyncio.Queue[Effect]] = asyncio.Queue()
+        self._waiting: Final[dict[str, tuple[CallSeat, float]]] = {}
+        # Whoever must be sure that nothing was lost looks when this is set.
+        self.in_doubt: Final = asyncio.Event()
+
+    def post(self, effect: Effect) -> None:
+        """Perform it soon. The same dial may be posted again: it is sent once."""
+        if isinstance(effect, CallSeat):
+            if effect.id in self._waiting:
+                return
+            self._waiting[effect.id] = (effect, asyncio.get_running_loop().time())
+        self._line.put_nowait(effect)
+
+    def waits_longer_than(self, seconds: float, case_id: str) -> bool:
+        """Whether a dial of the case is unsent for so long."""
+        latest = asyncio.get_running_loop().time() - seconds
+        return any(
+            dial.case_id == case_id and since < latest for dial, since in self._waiting.values()
+        )
+
+    async def run(self) -> None:
+        while True:
+            effect = await self._line.get()
+            try:
+                await self._perform(effect)
+            except Exception:
+                # One effect that cannot be performed must not hold up all that follow.
+                logger.exception("%s was not performed", type(effect).__name__)
+
+    async def _perform(self, effect: Effect) -> None:
+        match effect:
+            case CallSeat():
+                try:
+                    await self._call_seat(effect)
+                finally:
+                    self._waiting.pop(effect.id, None)
+            case CancelDial():
+                await self._cancel(effect)
+
+    async def _call_seat(self, dial: CallSeat) -> None:
+        if not self._ami.is_up:
+            # Unattempted: whoever reads Asterisk anew posts it again.
+            return
+        noted = DialAttempted(case_id=dial.case_id, at=self._now(), effect=dial.id)
+        if not emergency.is_wanted(await self._handle(noted), dial):
+            return
+        try:
+            await self._ami.action("Originate", **originate(dial))
+        except AmiRefused as refused:
+            reason = f"Asterisk refused: {refused}"
+            await self._handle(
+                DialFailed(case_id=dial.case_id, at=self._now(), effect=dial.id, reason=reason)
+            )
+        except (AmiDown, TimeoutError) as cause:
+            logger.warning("the dial %s was perhaps sent: %s", dial.id, cause)
+            self.in_doubt.set()
+
+    async def _cancel(self, effect: CancelDial) -> None:
+        """Hang up what still rings; a dial that has become a talk has no channel of this id."""
+        try:
+            await self._ami.action("Hangup", Channel=effect.dial, Cause="16")
+        except AmiRefused:
+            logger.debug("the dial %s is over already", effect.dial)
+        except (AmiDown, TimeoutError):
+            logger.info("the dial %s was not withdrawn; it is at the next look", effect.dial)
+
+
+def originate(dial: CallSeat) -> dict[str, Any]:
+    """The next free seat for a role: a placeholder waits in the queue, and brings who answers."""
+    return {
+        # The answer to it, when everything is over, is known by this.
+        "ActionID": dial.id,
+        "Channel": "Local/wait@rescue-place/n",
+        "Context": "rescue-place",
+        "Exten": "room",
+        "Priority": "1",
+        "Async": "true",
+        "Timeout": str(RING_MS),
+        "ChannelId": dial.id,
+        "OtherChannelId": f"{dial.id}-2",
+        "Variable": [
+            f"CARELINE_CALL={dial.case_id}",
+            f"CARELINE_ROLE={dial.role}",
+            f"CARELINE_EFFECT={dial.id}",
+        ],
+    }

@@ -1,0 +1,229 @@
+"""Listens for emergencies, and takes them up again after we were away.
+
+It has an ear of its own (`Ami.urgent`) and tells a journal of its own: nothing here ever waits for
+the database. After each connect, and after a standstill, it reads who owns each case, who is in its
+room and which of our dials live, adopts that, settles what was perhaps dialled, and only then
+claims the case and dials.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
+from typing import Any, Final, Protocol
+
+from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
+from telephony.dialler import Dialler
+from telephony.rescue_events import elders_in_rooms, living_dials, person_on, rescue_events
+from telephony.switchboard import live_channels
+from telephony.translate import plain
+from workflows import emergency, role
+from workflows.effects import CancelDial
+from workflows.emergency import Emergency
+from workflows.events import (
+    CaseFound,
+    DialAnswered,
+    DialFailed,
+    DialLost,
+    ElderGone,
+    Event,
+    Owner,
+    RoomOpened,
+)
+from workflows.ports import FlightRecorder, Outcome
+
+logger = logging.getLogger(__name__)
+
+TRY_AGAIN_S: Final = 0.5
+STALE_S: Final = 1.0
+"""What waits for longer is not handled, and then we do not say that we handle the case."""
+
+AWAY: Final = ("UNAVAILABLE", "INVALID", "UNKNOWN")
+
+Channels = Sequence[Mapping[str, Any]]
+
+
+class Cases(Protocol):
+    """The emergencies as they stand, without waiting."""
+
+    def case(self, case_id: str) -> Emergency | None: ...
+
+    def open_cases(self) -> list[Emergency]: ...
+
+
+class Rescue:
+    """Drains `ami.urgent` for ever. `handle` takes a fact and returns the case after it."""
+
+    def __init__(
+        self,
+        ami: Ami,
+        dialler: Dialler,
+        cases: Cases,
+        recorder: FlightRecorder,
+        *,
+        handle: Callable[[Event], Awaitable[Any]],
+        seats: Sequence[str],
+        now: Callable[[], datetime],
+        zone: tzinfo,
+    ) -> None:
+        self._ami: Final = ami
+        self._dialler: Final = dialler
+        self._cases: Final = cases
+        self._recorder: Final = recorder
+        self._handle: Final = handle
+        self._seats: Final = seats
+        self._now: Final = now
+        self._zone: Final = zone
+        self._adopted: Final[set[str]] = set()
+        self._busy_since: float | None = None
+
+    async def run(self) -> None:
+        while True:
+            event = await self._ami.urgent.get()
+            self._busy_since = asyncio.get_running_loop().time()
+            try:
+                await self._take(event)
+            except (AmiDown, AmiRefused, TimeoutError) as cause:
+                logger.warning("the emergencies could not be read: %s", cause)
+                if self._ami.is_up:
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(TRY_AGAIN_S, self.look_again)
+            except Exception:
+                # One event that we cannot understand must not deafen us to all that follow.
+                logger.exception(
+                    "an emergency's event was not taken: %s", (event or {}).get("Event")
+                )
+            finally:
+                self._busy_since = None
+
+    def look_again(self) -> None:
+        """We may have missed something: no case is claimed before everything is read anew."""
+        self._adopted.clear()
+        self._ami.urgent.put_nowait({"Event": "Connected"})
+
+    async def look_when_in_doubt(self) -> None:
+        """Look for dials of which nobody knows whether they were sent."""
+        while True:
+            await self._dialler.in_doubt.wait()
+            self._dialler.in_doubt.clear()
+            if self._ami.is_up:
+                self.look_again()
+
+    def claimable(self) -> list[str]:
+        """The cases that we really handle now: read, moving, with nothing left lying."""
+        busy = self._busy_since
+        if busy is not None and asyncio.get_running_loop().time() - busy > STALE_S:
+            return []
+        return [
+            case.id
+            for case in self._cases.open_cases()
+            if case.id in self._adopted
+            and emergency.is_ours(case)
+            and not self._dialler.waits_longer_than(STALE_S, case.id)
+        ]
+
+    async def _take(self, event: AmiEvent | None) -> None:
+        if event is None:
+            self._adopted.clear()
+        elif event["Event"] == "Connected":
+            await self._adopt_all()
+        else:
+            for ours in rescue_events(event):
+                await self._tell(ours)
+
+    async def _tell(self, event: Event) -> None:
+        if isinstance(event, RoomOpened):
+            self._adopted.add(event.case_id)
+        elif self._cases.case(event.case_id) is None:
+            # The late echo of a case that is closed and put away, or an ordinary call.
+            return
+        await self._handle(event)
+
+    # ── taking up ─────────────────────────────────────────────────────────────────────────────
+
+    async def _adopt_all(self) -> None:
+        channels = await live_channels(self._ami)
+        rooms = [
+            plain(one.get("Conference")) for one in await self._ami.listing("ConfbridgeListRooms")
+        ]
+        there = elders_in_rooms(channels, rooms)
+        for case in self._cases.open_cases():
+            if case.id not in there:
+                await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
+        for case_id in there:
+            await self._adopt(case_id, channels, has_room=case_id in rooms)
+
+    async def _adopt(self, case_id: str, channels: Channels, *, has_room: bool) -> None:
+        """Bring the case to what Asterisk has; then settle what is in doubt; then it is ours."""
+        known = self._cases.case(case_id)
+        members = await self._members(case_id) if has_room else set()
+        persons = [person_on(channel) for channel in channels if channel.get("Uniqueid") in members]
+        dials = living_dials(case_id, channels)
+        found = CaseFound(
+            case_id=case_id,
+            at=self._now(),
+            owner=await self._owner(case_id),
+            people=tuple(person for person in persons if person),
+            dials=dials,
+        )
+        # First of all what was never sent before: what is asked for from here on is new.
+        unsent = emergency.unsent(known) if known else ()
+        case = await self._handle(found)
+        case = await self._settle(case, dials)
+        self._adopted.add(case_id)
+        for dial in unsent:
+            if emergency.is_wanted(case, dial):
+                self._dialler.post(dial)
+        for left_over in dials:
+            if left_over != case.role_a.dial or case.role_a.state is role.State.FILLED:
+                self._dialler.post(CancelDial(id=f"{left_over}/cancel", dial=left_over))
+
+    async def _settle(self, case: Emergency, dials: Sequence[str]) -> Emergency:
+        """Ask Asterisk's own records about a dial that was perhaps sent and has no channel."""
+        asked = case.role_a
+        if asked.state is not role.State.ASKED or asked.sent_at is None or asked.dial in dials:
+            return case
+        at, dial = self._now(), asked.dial
+        fate = await self._recorder.fate_of(dial)
+        fact: Event
+        match fate.outcome if fate else None:
+            case Outcome.ANSWERED:
+                fact = DialAnswered(case_id=case.id, at=at, effect=dial)
+            case Outcome.FAILED:
+                fact = DialFailed(case_id=case.id, at=at, effect=dial, reason="while we were away")
+            case Outcome.NEVER:
+                fact = DialFailed(case_id=case.id, at=at, effect=dial, reason="it was never sent")
+            case _:
+                fact = DialLost(
+                    case_id=case.id,
+                    at=at,
+                    effect=dial,
+                    attempted_at=asked.sent_at.astimezone(self._zone),
+                    seats_there=await self._seats_there(),
+                )
+        settled = await self._handle(fact)
+        assert isinstance(settled, Emergency)
+        return settled
+
+    async def _members(self, case_id: str) -> set[str]:
+        members = await self._ami.listing("ConfbridgeList", Conference=case_id)
+        return {plain(member.get("Uniqueid"), 120) for member in members}
+
+    async def _seats_there(self) -> int:
+        """How many seats have a phone that is signed in: who sits there sees the desk."""
+        phones = {f"PJSIP/{seat}" for seat in self._seats}
+        states = await self._ami.listing("DeviceStateList")
+        return sum(
+            device.get("Device") in phones and device.get("State") not in AWAY for device in states
+        )
+
+    async def _owner(self, case_id: str) -> Owner:
+        try:
+            entries = await self._ami.listing("DBGet", Family="rescue/owner", Key=case_id)
+        except AmiRefused:
+            # Nobody has said anything yet: the case is a moment old.
+            return Owner.CONTROLLER
+        is_theirs = any(entry.get("Val") == Owner.DIALPLAN.value for entry in entries)
+        return Owner.DIALPLAN if is_theirs else Owner.CONTROLLER
