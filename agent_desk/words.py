@@ -264,6 +264,8 @@ def _of_room(event: str, body: Body) -> Step | None:
             return Step(_("The telephone system acts alone"), tone="wait")
         case "HandedBack":
             return Step(_("The telephone system handed the emergency back"))
+        case "ElderLeft":
+            return Step(_("The elder left the room"))
         case "ElderGone":
             return Step(_("The elder hung up"))
         case _:

@@ -11,6 +11,7 @@ from workflows.events import (
     DialAnswered,
     DialFailed,
     ElderGone,
+    ElderLeft,
     Event,
     HandedBack,
     Person,
@@ -46,6 +47,8 @@ def rescue_events(ami: AmiEvent) -> tuple[Event, ...]:
             if not person or not case_id:
                 return ()
             return (PersonJoined(case_id=case_id, at=happened_at(ami), person=person),)
+        case "ConfbridgeLeave" if variable(ami, "CARELINE_PARTY") == "caller":
+            return (ElderLeft(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
         case "ConfbridgeLeave":
             case_id, person = variable(ami, "CARELINE_CALL"), person_on(ami)
             if not person or not case_id:

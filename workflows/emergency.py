@@ -23,6 +23,7 @@ from workflows.events import (
     DialFailed,
     DialLost,
     ElderGone,
+    ElderLeft,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -60,7 +61,10 @@ class Trigger(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emergency:
-    """One case. `is_left`: nobody came for us, so the dialplan is let act alone beside us."""
+    """One case. `is_left`: nobody came for us, so the dialplan is let act alone beside us.
+
+    `elder_is_in`: the elder is in the room itself, and not on the way back into it.
+    """
 
     id: str
     opened_at: datetime
@@ -68,6 +72,7 @@ class Emergency:
     state: State = State.ALONE
     owner: Owner = Owner.CONTROLLER
     is_left: bool = False
+    elder_is_in: bool = True
     people: tuple[Person, ...] = ()
     closed_at: datetime | None = None
     closed_uncertain: bool = False
@@ -83,7 +88,11 @@ def record(case: Emergency, event: Event) -> Emergency:
     """Note the fact; decide nothing."""
     match event:
         case CaseFound():
-            return replace(case, owner=event.owner, people=event.people)
+            return replace(case, owner=event.owner, people=event.people, elder_is_in=True)
+        case RoomOpened():
+            return replace(case, elder_is_in=True)
+        case ElderLeft():
+            return replace(case, elder_is_in=False)
         case PersonJoined(person=person):
             others = tuple(one for one in case.people if one.leg != person.leg)
             return replace(case, people=(*others, person))
@@ -139,7 +148,7 @@ def classify_role(case: Emergency, event: Event) -> role.Trigger:
         case CaseFound(dials=dials) if dials and case.role_a.dial not in dials:
             return role.Trigger.FOUND
         case PersonLeft() | CaseFound() if case.role_a.state is role.State.FILLED:
-            return role.Trigger.VACATED if ours else role.Trigger.NOT_OURS
+            return role.Trigger.VACATED if ours and case.elder_is_in else role.Trigger.NOT_NOW
         case DialAttempted() if is_newest:
             return role.Trigger.SENT
         case DialAnswered() if is_newest:
@@ -150,10 +159,10 @@ def classify_role(case: Emergency, event: Event) -> role.Trigger:
             seen = bool(case.people or event.seats_there)
             return role.Trigger.LOST if seen else role.Trigger.LOST_UNSEEN
         case EmergencyTimerFired(name=role.TRY_AGAIN):
-            return role.Trigger.AGAIN if ours else role.Trigger.NOT_OURS
+            return role.Trigger.AGAIN if ours else role.Trigger.NOT_NOW
         case CallAgain():
             return role.Trigger.AGAIN
-        case _ if ours and case.role_a.state is role.State.OPEN:
+        case _ if ours and case.elder_is_in and case.role_a.state is role.State.OPEN:
             return role.Trigger.NEEDED
         case RoomOpened() | CaseFound() | HandedBack() | EmergencyTimerFired() if ours:
             return role.Trigger.NEEDED
@@ -267,6 +276,7 @@ PROCESS: Final = Process(
         PersonLeft,
         TookOver,
         HandedBack,
+        ElderLeft,
         ElderGone,
         DialAttempted,
         DialAnswered,

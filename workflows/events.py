@@ -274,6 +274,11 @@ class HandedBack(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElderLeft(Event):
+    """The elder is out of the room: hung up, or put out by mistake and on the way back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ElderGone(Event):
     """The elder's channel is gone. `uncertain`: when it ended was not seen."""
 

@@ -54,7 +54,7 @@ class Trigger(Enum):
     TAKEN = "taken"
     VACATED = "vacated"
     AGAIN = "again"
-    NOT_OURS = "the dialplan acts"
+    NOT_NOW = "the dialplan acts, or the elder is not there"
     CASE_OVER = "case over"
     NOTHING_NEW = "nothing new"
 
@@ -218,7 +218,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     State.COMING: rows(
         State.COMING,
         AGAIN       = Rule(State.ASKED, ask),
-        NOT_OURS    = Rule(State.OPEN),
+        NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,
     ),
@@ -226,7 +226,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
         State.FILLED,
         VACATED     = Rule(State.ASKED, ask),
         FOUND       = Rule(State.ASKED, adopt),
-        NOT_OURS    = Rule(State.OPEN),
+        NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,
     ),
@@ -235,7 +235,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
         FOUND       = Rule(State.ASKED, adopt),
         NEEDED      = Rule(State.ASKED, ask),
         AGAIN       = Rule(State.ASKED, ask),
-        NOT_OURS    = Rule(State.OPEN),
+        NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,
     ),
@@ -244,7 +244,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
         State.UNCERTAIN,
         FOUND       = Rule(State.ASKED, adopt),
         AGAIN       = Rule(State.ASKED, ask),
-        NOT_OURS    = Rule(State.OPEN),
+        NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,
     ),

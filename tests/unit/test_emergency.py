@@ -34,6 +34,7 @@ from workflows.events import (
     DialFailed,
     DialLost,
     ElderGone,
+    ElderLeft,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -72,6 +73,10 @@ def took_over() -> Event:
 
 def handed_back() -> Event:
     return HandedBack(case_id=CASE, at=NOW)
+
+
+def elder_left() -> Event:
+    return ElderLeft(case_id=CASE, at=NOW)
 
 
 def gone() -> Event:
@@ -143,7 +148,7 @@ def after(node: Node, event: Event) -> Node:
 def possible(node: Node) -> list[Event]:
     """Every fact that may come next; late and odd ones too."""
     events = [
-        *(opened(), took_over(), handed_back(), gone()),
+        *(opened(), took_over(), handed_back(), elder_left(), gone()),
         *(joined("s1", FIRST), joined("s2"), joined("c1", party="contact")),
         *(left("s1"), left("s2"), left("c1")),
         *(found(owner) for owner in Owner),
@@ -180,7 +185,8 @@ def everywhere() -> set[Node]:
 def is_cared_for(node: Node) -> bool:
     case = node.case
     on_the_way = case.role_a.state in (role.State.ASKED, role.State.COMING)
-    return bool(case.people or on_the_way or node.alarms or case.owner is Owner.DIALPLAN)
+    elsewhere = case.owner is Owner.DIALPLAN or not case.elder_is_in
+    return bool(case.people or on_the_way or node.alarms or elsewhere)
 
 
 def test_in_no_order_of_events_is_an_elder_forgotten(everywhere: set[Node]) -> None:
@@ -324,3 +330,12 @@ def test_the_elders_end_ends_the_ringing() -> None:
     assert [e.dial for e in asked if isinstance(e, CancelDial)] == [FIRST]
     assert replace(case, state=State.CLOSED) == case
     assert not is_ours(case)
+
+
+def test_nobody_is_rung_for_an_elder_who_has_hung_up() -> None:
+    """The room empties before the elder's channel is seen to end."""
+    together = (opened(), attempted(), joined("s1", FIRST))
+    _, asked = play(*together, elder_left(), left("s1"), gone())
+    assert dials(asked) == [FIRST]
+    _, asked = play(*together, elder_left(), left("s1"), opened())
+    assert dials(asked) == [FIRST, SECOND], "put out by mistake, the elder is back"
