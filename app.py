@@ -43,6 +43,7 @@ from telephony.lease import keep_lease
 from telephony.listener import Listener
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
+from workflows.commands import PauseSeat, ResumeSeat
 from workflows.effects import MakeRecording
 from workflows.errors import StoreDown
 from workflows.events import Event, KeyPressed
@@ -68,8 +69,13 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     centre, internal = settings.centre, settings.addresses.internal
     store = SqlStore(database, centre.zone, settings.sites[0].code)
     seats = [seat.extension for seat in settings.seats]
-    switchboard = Switchboard(seats, {trunk.name: trunk.registers for trunk in settings.trunks})
-    picture = LivePicture(switchboard, store, clock, ready)
+    switchboard = Switchboard(
+        seats,
+        {trunk.name: trunk.registers for trunk in settings.trunks},
+        {queue.name: queue.wrap_up_s for queue in settings.queues},
+        clock.now,
+    )
+    picture = LivePicture(switchboard, store, clock, ready, centre.node)
     runner = Runner(codec.PROCESSES, store, clock, picture)
     ami = Ami(Login(internal, AMI_PORT, AMI_USER, home.secret("ami")))
     normalise = partial(e164, country=centre.country_code, area=centre.area_code)
@@ -83,6 +89,8 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     )
 
     async def tell(event: Event, because: str | None) -> Any:
+        if isinstance(event, (PauseSeat, ResumeSeat)):
+            return await listener.wish(event)
         return await (emergencies if emergencies.takes(event) else runner).handle(event, because)
 
     await emergencies.load()
@@ -96,7 +104,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
             # An emergency waits for no database, also not for one that is away at the start.
             emergencies.start(tasks)
             await take_up(picture, runner)
-            for work in (listener.run, listener.watch_trunks):
+            for work in (listener.run, listener.watch, listener.tick):
                 tasks.create_task(work())
             tasks.create_task(keep_lease(ami))
             tasks.create_task(wake_for_timers(runner, store))

@@ -14,7 +14,16 @@ from typing import Any, Final
 from control import Feed
 from sql import codec
 from sql.store import SqlStore
-from telephony.switchboard import DOWN, REFUSED, Change, SeatNow, Switchboard, TrunkNow
+from telephony.reconcile import OpenCall
+from telephony.switchboard import (
+    DOWN,
+    REFUSED,
+    Change,
+    PictureNow,
+    SeatNow,
+    Switchboard,
+    TrunkNow,
+)
 from workflows import call
 from workflows.effects import RaiseAlarm
 from workflows.events import (
@@ -29,11 +38,16 @@ from workflows.events import (
 from workflows.ports import Clock, Posted
 
 TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
+WRONG: Final = "picture"
 """Kinds of alarm; the desk has the words for each and says what to do."""
+MAX_WORDS: Final = 500
 
 
 class LivePicture:
-    """Live calls, open alarms, seats and trunks. `ready` is called at each connect to Asterisk."""
+    """Live calls, open alarms, seats and trunks of this `node`.
+
+    `ready` is called at each connect to Asterisk.
+    """
 
     def __init__(
         self,
@@ -41,11 +55,13 @@ class LivePicture:
         store: SqlStore,
         clock: Clock,
         ready: Callable[[], None],
+        node: str,
     ) -> None:
         self._switchboard: Final = switchboard
         self._store: Final = store
         self._clock: Final = clock
         self._ready: Final = ready
+        self._node: Final = node
         self._calls: Final[dict[str, dict[str, Any]]] = {}
         self._alarms: Final[dict[str, dict[str, Any]]] = {}
         self._ringing: Final[dict[str, dict[str, Any]]] = {}
@@ -56,16 +72,30 @@ class LivePicture:
         # Until Asterisk has been heard, nobody knows that it lives.
         self._say_alarm("asterisk")
         for alarm in await self._store.open_alarms():
+            if self._is_settled(alarm.key):
+                await self._store.end_alarm(alarm.key, self._clock.now())
+                continue
             again = RaiseAlarm(key=alarm.key, kind=alarm.kind, text=alarm.text)
             self.alarm_raised(again, alarm.raised_at)
         for case in await self._store.open_cases(call.PROCESS):
             if case.state is not call.State.ENDED:
                 self._calls[case.id] = codec.dump(case)
 
-    async def open_calls(self) -> dict[str, str]:
-        """The state of every call that has not ended, by id, from the database."""
+    def _is_settled(self, key: str) -> bool:
+        """What nothing would ever end: a trunk that is no more, a picture that is read anew."""
+        kind, _, name = key.partition("/")
+        is_of_trunk = kind in TRUNK_ALARMS.values()
+        return kind == WRONG or (is_of_trunk and name not in self._switchboard.trunks)
+
+    async def open_calls(self) -> dict[str, OpenCall]:
+        """This node's calls that have not ended, by id, from the database."""
         cases = await self._store.open_cases(call.PROCESS)
-        return {c.id: c.state.value for c in cases if c.state is not call.State.ENDED}
+        return {
+            c.id: OpenCall(c.state.value, tuple(leg.id for leg in c.legs if leg.ended_at is None))
+            for c in cases
+            # A call's id begins with its node, as Asterisk makes it.
+            if c.state is not call.State.ENDED and (c.node or c.id.rpartition("-")[0]) == self._node
+        }
 
     def snapshot(self) -> dict[str, Any]:
         """Everything, as a JSON object."""
@@ -151,6 +181,19 @@ class LivePicture:
             case TrunkNow():
                 self.feed.publish("trunk", asdict(change))
                 await self._note_trunk(change)
+            case PictureNow():
+                await self._note_picture(change)
+
+    async def _note_picture(self, picture: PictureNow) -> None:
+        """A picture that was wrong is an alarm until it has been found right again."""
+        now, text = self._clock.now(), "; ".join(picture.differs)[:MAX_WORDS]
+        if picture.differs:
+            alarm = RaiseAlarm(key=WRONG, kind=WRONG, text=text)
+            if await self._store.raise_alarm(alarm.key, alarm.kind, alarm.text, now):
+                self.alarm_raised(alarm, now)
+        elif WRONG in self._alarms:
+            await self._store.end_alarm(WRONG, now)
+            self.alarm_ended(WRONG)
 
     async def _note_trunk(self, trunk: TrunkNow) -> None:
         """A carrier that refuses us or is silent is an alarm until it is well again."""

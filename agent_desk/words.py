@@ -74,6 +74,29 @@ def sex(name: str) -> str:
     return {"male": _("male"), "female": _("female")}.get(name, _("sex unknown"))
 
 
+def seat_state(state: str) -> str:
+    return {
+        "offline": _("Offline"),
+        "available": _("Free"),
+        "ringing": _("Ringing"),
+        "talking": _("Talking"),
+        "wrapping up": _("Wrapping up"),
+        "paused": _("Paused"),
+        "not answering": _("Does not answer"),
+    }.get(state, state)
+
+
+def seat_reason(reason: str) -> str:
+    """Why a seat is as it is; a reason that a person wrote is its own word."""
+    return {
+        "lost": _("the phone was lost in a call"),
+        "meal": _("meal"),
+        "rest": _("rest"),
+        "training": _("training"),
+        "meeting": _("meeting"),
+    }.get(reason, reason)
+
+
 def recording(state: str) -> Pill:
     return {
         "writing": Pill(_("Recording now"), "talk"),
@@ -115,6 +138,11 @@ def alarms() -> dict[str, tuple[str, str]]:
         "trunk refused": (
             _("A carrier refuses us"),
             _("New calls may not get in. Check the trunk's user name and password."),
+        ),
+        "picture": (
+            _("The board showed something wrong"),
+            _("It differed from the telephone system and has been read anew; calls were not "
+              "touched. Tell your administrator if this comes again."),
         ),
         "database": (
             _("The database does not answer"),
@@ -163,7 +191,10 @@ class Step:
 
 def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
-    for chapter in (_of_entry, _of_ringing, _of_end, _of_links, _of_order, _of_room, _of_dials):
+    chapters = (
+        _of_entry, _of_ringing, _of_end, _of_links, _of_order, _of_room, _of_dials, _of_seat,
+    )  # fmt: skip
+    for chapter in chapters:
         if told := chapter(event, body):
             return told
     return Step(event)
@@ -286,5 +317,15 @@ def _of_dials(event: str, body: Body) -> Step | None:
             return Step(_("A waiting time of the emergency is over"))
         case "CallAgain":
             return Step(_("%s has it called again") % body["by"], tone="act")
+        case _:
+            return None
+
+
+def _of_seat(event: str, body: Body) -> Step | None:
+    match event:
+        case "PauseSeat":
+            return Step(_("%s pauses the seat") % body["by"], seat_reason(body["reason"]))
+        case "ResumeSeat":
+            return Step(_("%s takes calls again") % body["by"])
         case _:
             return None

@@ -37,6 +37,9 @@ RESCUE_CALL_S: Final = 60
 CONTACTS_AFTER_S: Final = 30
 """How long an elder may be alone before the dialplan calls the contacts, and then once more."""
 
+MISSED_PENALTY: Final = 50
+"""The penalty of a seat that left a call ringing: it is rung after the others."""
+
 FOLDERS: Final = ("etc", "lib", "keys", "data", "spool", "run", "log")
 EMPTY: Final = ("acl", "ccss", "features", "pjproject", "queuerules", "stasis", "udptl")
 """Files that Asterisk complains about when they are missing; its defaults are right for us."""
@@ -207,6 +210,7 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "rescue": [
             (prefix + short, short) for short in SHORT_NUMBERS for prefix in _prefixes(settings)
         ],
+        "missed_penalty": MISSED_PENALTY,
         "guarded": sorted(_guarded(settings)),
         "never": _never(settings),
         "rescue_seats": _rescue_seats(settings),

@@ -7,12 +7,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workflows import call, emergency, order
+from workflows.commands import PauseSeat, ResumeSeat
 from workflows.effects import CallSeat, CancelDial, Effect, MakeRecording, Tell
 from workflows.events import Event
 from workflows.machine import Processes
 
 PROCESSES = Processes((call.PROCESS, order.PROCESS, emergency.PROCESS))
-EVENTS = PROCESSES.event_types()
+# A seat's wishes are heard like all others, but nothing of a seat is kept here.
+EVENTS = PROCESSES.event_types() | {kind.__name__: kind for kind in (PauseSeat, ResumeSeat)}
 OUTBOX_EFFECTS: dict[str, type[Effect]] = {
     effect.__name__: effect for effect in (Tell, MakeRecording, CallSeat, CancelDial)
 }

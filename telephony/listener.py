@@ -10,18 +10,27 @@ from functools import partial
 from typing import Final, TypeVar
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
-from telephony.reconcile import missed_events
-from telephony.switchboard import Change, Switchboard, live_channels
+from telephony.listings import Listings, take
+from telephony.reconcile import OpenCall, missed_events
+from telephony.seat_keys import press
+from telephony.switchboard import Change, Consequence, PictureNow, Switchboard
 from telephony.translate import Translator
+from workflows.commands import Command
 from workflows.errors import StoreDown
 from workflows.events import Event
+from workflows.seat import Seat, SeatEffect
 
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN_S: Final = 0.5
-TRUNKS_EVERY_S: Final = 5.0
 MOST_AT_ONCE: Final = 100
 """Events that are offered for one commit; the runner takes as many as its time allows."""
+TICK_S: Final = 0.5
+LOOK_EVERY_S: Final = 5.0
+LOOK_AGAIN_S: Final = 1.2
+
+LOOKED: Final = "Looked"
+"""Our own event: lists were taken, to be compared with the picture."""
 
 StoredT = TypeVar("StoredT")
 
@@ -32,7 +41,7 @@ class Listener:
     What Asterisk says changes the picture at once, and becomes events of ours that wait in a line
     for the database: so a slow database delays no picture. `handle_many` takes the first of the
     line and returns how many, `heard` is told of each event before it is saved, `open_calls` gives
-    (id → state) of the calls that have not ended, `changed` is told what changed in the picture of
+    this node's calls that have not ended, by id, `changed` is told what changed in the picture of
     seats and trunks, `connected` whether Asterisk is there and its picture is read, and `stored`
     whether the database takes what is told.
     """
@@ -45,7 +54,7 @@ class Listener:
         *,
         handle_many: Callable[[Sequence[Event]], Awaitable[int]],
         heard: Callable[[Event], None],
-        open_calls: Callable[[], Awaitable[dict[str, str]]],
+        open_calls: Callable[[], Awaitable[dict[str, OpenCall]]],
         changed: Callable[[Change], Awaitable[None]],
         connected: Callable[[bool], None],
         stored: Callable[[bool], None],
@@ -62,6 +71,8 @@ class Listener:
         self._stored: Final = stored
         self._now: Final = now
         self._line: Final[asyncio.Queue[Event]] = asyncio.Queue()
+        self._pressing: Final[set[asyncio.Task[None]]] = set()
+        self._is_looking = False
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -95,20 +106,24 @@ class Listener:
         elif event["Event"] == "Connected":
             await self._read_anew()
             self._connected(True)
+        elif event["Event"] == LOOKED:
+            await self._compare(event["Listings"])
         else:
-            await self._tell_changes(self._switchboard.apply(event))
+            await self._follow(self._switchboard.apply(event))
             for ours in self._translator.to_events(event):
                 self._heard(ours)
                 self._line.put_nowait(ours)
 
     async def _read_anew(self) -> None:
-        await self._tell_changes(await self._switchboard.read(self._ami))
-        channels = await live_channels(self._ami)
+        listings = await take(self._ami)
+        await self._follow(self._switchboard.put(listings))
         # What was heard before is not missed; it must be saved before the calls are compared.
         await self._line.join()
         open_calls = await self._until_stored(self._open_calls, "the open calls")
-        for missed in missed_events(open_calls, channels, self._translator, self._now()):
-            self._line.put_nowait(missed)
+        missed = missed_events(open_calls, listings.channels, self._translator, self._now())
+        for event in missed:
+            self._heard(event)
+            self._line.put_nowait(event)
         await self._line.join()
 
     async def _save(self) -> None:
@@ -133,18 +148,70 @@ class Listener:
             logger.exception("an event was not taken: %s", _named(waiting[0]))
             return 1
 
-    async def _tell_changes(self, changes: Sequence[Change]) -> None:
-        for change in changes:
-            await self._until_stored(partial(self._changed, change), str(change))
+    async def _follow(self, consequences: Sequence[Consequence]) -> None:
+        """Show what changed, and do in Asterisk what a seat asks for."""
+        for one in consequences:
+            if isinstance(one, SeatEffect):
+                pressing = asyncio.ensure_future(self._press(one))
+                self._pressing.add(pressing)
+                pressing.add_done_callback(self._pressing.discard)
+            else:
+                await self._until_stored(partial(self._changed, one), str(one))
 
-    async def watch_trunks(self) -> None:
-        """Look at the registrations again and again: a refusal makes no event."""
+    async def _press(self, effect: SeatEffect) -> None:
+        """Beside the events: they must not wait for an answer of Asterisk."""
+        members = self._switchboard.exchange.members_of(f"PJSIP/{effect.seat}")
+        try:
+            await press(self._ami, effect, tuple(member.queue for member in members))
+        except (AmiDown, AmiRefused, TimeoutError) as cause:
+            # After the next connect the seat is read anew, as it is then.
+            logger.warning("%s was not done: %s", effect, cause)
+
+    async def wish(self, command: Command) -> Seat:
+        """A person's wish for a seat; returns the seat. Raises NotAllowed or NotFound."""
+        seat, consequences = self._switchboard.wish(command)
+        await self._follow(consequences)
+        return seat
+
+    # ── the picture against Asterisk's lists ─────────────────────────────────────────────────
+
+    async def tick(self) -> None:
+        """Let time pass for the seats."""
         while True:
-            await asyncio.sleep(TRUNKS_EVERY_S)
-            try:
-                await self._tell_changes(await self._switchboard.read_trunks(self._ami))
-            except (AmiDown, AmiRefused, TimeoutError) as cause:
-                logger.debug("trunks not read: %s", cause)
+            await asyncio.sleep(TICK_S)
+            await self._follow(self._switchboard.tick())
+
+    async def watch(self) -> None:
+        """Hold the picture against Asterisk's lists, again and again, sooner when in doubt."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            if not self._switchboard.is_in_doubt:
+                await asyncio.sleep(max(LOOK_EVERY_S - LOOK_AGAIN_S, 0))
+            if self._ami.is_up and not self._is_looking:
+                await self._look()
+
+    async def _look(self) -> None:
+        try:
+            listings = await take(self._ami)
+            # Asterisk sends what it had to tell before it answers: behind this answer the picture
+            # is at least as new as the lists.
+            await self._ami.action("Ping")
+        except (AmiDown, AmiRefused, TimeoutError) as cause:
+            logger.debug("not looked: %s", cause)
+            return
+        # Compared in its turn, so that no event that came before it is missing.
+        self._is_looking = True
+        self._ami.events.put_nowait({"Event": LOOKED, "Listings": listings})
+
+    async def _compare(self, listings: Listings) -> None:
+        self._is_looking = False
+        wrong = self._switchboard.compare(listings)
+        if wrong:
+            words = tuple(str(one) for one in wrong)
+            logger.error("the picture was wrong and is read anew: %s", "; ".join(words))
+            await self._follow((PictureNow(words), *await self._switchboard.read(self._ami)))
+        elif not self._switchboard.is_in_doubt:
+            await self._follow((PictureNow(), *self._switchboard.see_trunks(listings)))
 
     async def _until_stored(self, work: Callable[[], Awaitable[StoredT]], what: str) -> StoredT:
         """Repeat it until the database answers: no fact is lost, their order is never broken."""

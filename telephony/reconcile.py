@@ -7,22 +7,40 @@ the controller was away.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from telephony.translate import Translator, number, plain, queue_of, seat_of, variable
-from workflows.events import CallQueued, CallVanished, Event, PartyAnswered, SeatAnswered
+from workflows.events import (
+    CallQueued,
+    CallVanished,
+    Event,
+    LegEnded,
+    PartyAnswered,
+    PartyRang,
+    SeatAnswered,
+    SeatRang,
+)
 
 Channel = Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call that we believe in: its state, and which of its legs have not ended."""
+
+    state: str = ""
+    legs: tuple[str, ...] = ()
+
+
 def missed_events(
-    open_calls: Mapping[str, str],
+    open_calls: Mapping[str, OpenCall],
     channels: Sequence[Channel],
     translator: Translator,
     now: datetime,
 ) -> list[Event]:
-    """The events that bring our calls (id → state) to what Asterisk has at `now`, aware UTC."""
+    """The events that bring our calls to what Asterisk has at `now`, aware UTC."""
     first = {
         call: channel
         for channel in channels
@@ -31,22 +49,32 @@ def missed_events(
     events: list[Event] = [
         CallVanished(case_id=call, at=now) for call in open_calls if call not in first
     ]
+    live = {plain(channel.get("Uniqueid")) for channel in channels}
     for call, channel in first.items():
+        known = open_calls.get(call, OpenCall())
         if call not in open_calls:
             events.append(translator.found(call, channel, now))
-        events += _present(call, channel, channels, open_calls.get(call, ""), now)
+        events += [
+            # Why it ended nobody saw: cause 0 says nothing.
+            LegEnded(case_id=call, at=now, leg=leg, party="", cause=0)
+            for leg in known.legs
+            if leg not in live
+        ]
+        events += _present(call, channel, channels, known, now)
     return events
 
 
 def _present(
-    call: str, channel: Channel, channels: Iterable[Channel], state: str, now: datetime
+    call: str, channel: Channel, channels: Iterable[Channel], known: OpenCall, now: datetime
 ) -> list[Event]:
     """Where the caller is now, if that is further than we know."""
     bridge = plain(channel.get("BridgeId"))
     if not bridge:
-        queue = queue_of(channel) if state in ("", "entered") else ""
-        return [CallQueued(case_id=call, at=now, queue=queue, position=0)] if queue else []
-    if state == "talking":
+        queue = queue_of(channel) if known.state in ("", "entered") else ""
+        waits = [CallQueued(case_id=call, at=now, queue=queue, position=0)] if queue else []
+        rings = (ring for other in channels for ring in _ringing(call, other, known, now))
+        return [*waits, *rings]
+    if known.state == "talking":
         return []
     return [
         answer
@@ -54,6 +82,24 @@ def _present(
         if plain(other.get("BridgeId")) == bridge and other.get("Uniqueid") != call
         for answer in _answer(call, other, now)
     ]
+
+
+def _ringing(call: str, other: Channel, known: OpenCall, now: datetime) -> tuple[Event, ...]:
+    """That this channel rings for the call, if we do not know of it."""
+    leg = plain(other.get("Uniqueid"))
+    if variable(other, "CARELINE_CALL") != call or other.get("ChannelStateDesc") != "Ringing":
+        return ()
+    if not leg or leg in known.legs:
+        return ()
+    match variable(other, "CARELINE_PARTY"):
+        case "seat":
+            seat = seat_of(other.get("Channel"))
+            return (SeatRang(case_id=call, at=now, seat=seat, leg=leg),)
+        case "called":
+            who = number(other.get("CallerIDNum"))
+            return (PartyRang(case_id=call, at=now, number=who, leg=leg),)
+        case _:
+            return ()
 
 
 def _answer(call: str, other: Channel, now: datetime) -> tuple[Event, ...]:

@@ -16,8 +16,8 @@ from typing import Any, Final, Protocol
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
 from telephony.dialler import Dialler
+from telephony.listings import live_channels
 from telephony.rescue_events import elders_in_rooms, living_dials, person_on, rescue_events
-from telephony.switchboard import live_channels
 from telephony.translate import plain
 from workflows import emergency, role
 from workflows.effects import CancelDial

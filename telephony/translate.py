@@ -41,6 +41,7 @@ DIAL_RESULTS: Final = {
 }
 
 ESCAPED: Final = re.compile(r"\\(.)")
+DIALLED: Final = re.compile(r"PJSIP/([+0-9]{1,40})(?:[@,]|$)")
 ENTRIES: Final = {entry.value: entry for entry in Entry}
 
 AmiEvent = Mapping[str, Any]
@@ -64,7 +65,7 @@ def number(value: object) -> str:
 def variable(event: AmiEvent, name: str, prefix: str = "") -> str:
     """A channel variable that the event carries (`channelvars` in manager.conf)."""
     carried = event.get(f"{prefix}ChanVariable", [])
-    for pair in [carried] if isinstance(carried, str) else carried:
+    for pair in carried if isinstance(carried, list) else [carried]:
         key, _, value = str(pair).partition("=")
         if key == name:
             return value
@@ -109,6 +110,14 @@ def queue_of(channel: AmiEvent) -> str:
     if plain(channel.get("Application")) != "Queue":
         return ""
     return plain(channel.get("ApplicationData"), 31).split(",")[0]
+
+
+def dialled_by(channel: AmiEvent) -> str:
+    """The number that a live channel dials, or talks to; empty when it dials nothing now."""
+    if plain(channel.get("Application")) != "Dial":
+        return ""
+    dialled = DIALLED.match(plain(channel.get("ApplicationData")))
+    return dialled[1] if dialled else ""
 
 
 def worst(figures: Iterable[float | None]) -> float | None:
@@ -158,7 +167,7 @@ class Translator:
         """The beginning of a call of which Asterisk's first channel is all that is known."""
         raw = number(channel.get("CallerIDNum"))
         if variable(channel, "CARELINE_PARTY") == "seat":
-            dialled = number(channel.get("Exten"))
+            dialled = dialled_by(channel)
             return CallPlaced(
                 case_id=call,
                 at=now,

@@ -60,3 +60,15 @@ class CancelOrder(Command):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallAgain(Command):
     """Ring for the elder again, although the seat was perhaps called already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseSeat(Command):
+    """No queue rings this seat until it is resumed; `reason` says why. The case is the seat."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeSeat(Command):
+    """The seat takes calls again: its pause is over, and what it left ringing is forgotten."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aiohttp import web
 
 from agent_desk import words
@@ -9,6 +11,10 @@ from agent_desk.access import is_same_origin
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.render import page
+from workflows.seat import State as SeatState
+
+SEAT_STATES: Final = tuple(state.value for state in SeatState)
+SEAT_REASONS: Final = ("lost", "meal", "rest", "training", "meeting")
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:
@@ -55,12 +61,8 @@ def board_words() -> dict[str, dict[str, str]]:
             name: words.call_result(name).word
             for name in ("answered", "abandoned", "busy", "no_answer", "failed")
         },
-        "seat": {
-            "available": _("Free"),
-            "ringing": _("Ringing"),
-            "talking": _("Talking"),
-            "offline": _("Offline"),
-        },
+        "seat": {name: words.seat_state(name) for name in SEAT_STATES},
+        "reason": {name: words.seat_reason(name) for name in SEAT_REASONS},
         "trunk": {"up": _("Up"), "down": _("Not answering"), "refused": _("Refused")},
         "alarm": {kind: title for kind, (title, _advice) in words.alarms().items()},
         "advice": {kind: advice for kind, (_title, advice) in words.alarms().items()},

@@ -14,7 +14,9 @@ const byId = (id) => document.getElementById(id);
 
 const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map() };
 const rows = new Map();
-const SEAT_TONES = { available: "act", ringing: "wait", talking: "talk" };
+const SEAT_TONES = {
+  available: "act", ringing: "wait", talking: "talk", "not answering": "wait",
+};
 const RESULT_TONES = { answered: "talk" };
 let lastHeard = null;
 
@@ -127,6 +129,8 @@ function showSeats() {
     say(row, "name", seat.name && seat.name !== seat.extension
       ? `${seat.name} ${seat.extension}` : seat.extension);
     pill(row, "state", word("seat", seat.state), SEAT_TONES[seat.state] ?? "");
+    const reason = say(row, "reason", seat.reason ? word("reason", seat.reason) : "");
+    reason.hidden = !seat.reason;
     return row;
   }), byId("no-seats"));
   byId("free").textContent = seats.filter((seat) => seat.state === "available").length;

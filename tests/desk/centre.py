@@ -86,7 +86,7 @@ class Centre:
         store = SqlStore(self.database, self.settings.centre.zone, self.settings.sites[0].code)
         extensions = [seat.extension for seat in self.settings.seats]
         self.switchboard = Switchboard(extensions, {t.name: False for t in self.settings.trunks})
-        self.picture = LivePicture(self.switchboard, store, clock, ready=lambda: None)
+        self.picture = LivePicture(self.switchboard, store, clock, ready=lambda: None, node="test")
         self.runner = Runner(codec.PROCESSES, store, clock, self.picture)
 
     def close(self) -> None:
@@ -122,9 +122,9 @@ class Centre:
 
         return self.run(ask())
 
-    def seat(self, extension: str, state: str) -> None:
+    def seat(self, extension: str, state: str, reason: str = "") -> None:
         async def change() -> None:
-            now = SeatNow(extension, state)
+            now = SeatNow(extension, state, reason)
             self.switchboard.seats[extension] = now
             await self.picture.changed(now)
 

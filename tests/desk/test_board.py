@@ -107,6 +107,24 @@ def test_seats_trunks_and_alarms(page: Page, centre: Centre) -> None:
     centre.seat("1001", "offline")
 
 
+def test_a_seat_says_why_it_takes_no_calls(page: Page, centre: Centre) -> None:
+    opened(page)
+    seat = page.locator("#seats li", has_text="周悦 1002")
+    for state, reason, word, why in (
+        ("paused", "meal", "暂停接听", "用餐"),
+        ("paused", "接孩子", "暂停接听", "接孩子"),
+        ("offline", "lost", "未上线", "通话中话机失联"),
+        ("not answering", "", "无人应答", ""),
+        ("wrapping up", "", "话后整理", ""),
+    ):
+        centre.seat("1002", state, reason)
+        expect(seat.locator("[data-f=state]")).to_have_text(word)
+        expect(seat.locator("[data-f=reason]")).to_have_text(why)
+        if not why:
+            expect(seat.locator("[data-f=reason]")).to_be_hidden()
+    centre.seat("1002", "offline")
+
+
 def test_the_telephone_system_is_away(page: Page, centre: Centre) -> None:
     opened(page)
     alarm = page.locator("#alarms li", has_text="电话系统没有响应")

@@ -35,7 +35,7 @@ class At:
 @pytest.fixture
 def picture() -> LivePicture:
     # Nothing here asks the database: that is what is shown.
-    return LivePicture(Switchboard([], {}), cast("SqlStore", None), At(), lambda: None)
+    return LivePicture(Switchboard([], {}), cast("SqlStore", None), At(), lambda: None, "node1")
 
 
 async def told(picture: LivePicture, *events: Event) -> list[Message]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from telephony.reconcile import missed_events
+from telephony.reconcile import OpenCall, missed_events
 from telephony.translate import Translator
 from workflows import call
 from workflows.events import (
@@ -15,8 +15,11 @@ from workflows.events import (
     CallVanished,
     Entry,
     Event,
+    LegEnded,
     PartyAnswered,
+    PartyRang,
     SeatAnswered,
+    SeatRang,
 )
 
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
@@ -47,7 +50,8 @@ def seat(id_: str, of: str, bridge: str = "b1") -> dict[str, Any]:
     return channel(id_, of, "seat", Channel=name, CallerIDNum="1001", BridgeId=bridge)
 
 
-def missed(open_calls: dict[str, str], *channels: dict[str, Any]) -> list[Event]:
+def missed(states: dict[str, str], *channels: dict[str, Any], legs: str = "") -> list[Event]:
+    open_calls = {id_: OpenCall(state, tuple(legs.split())) for id_, state in states.items()}
     return missed_events(open_calls, channels, TRANSLATOR, NOW)
 
 
@@ -107,17 +111,52 @@ def test_an_answer_that_we_missed_is_told() -> None:
 
 
 def test_a_placed_call_that_was_answered_meanwhile_is_told_and_becomes_an_order() -> None:
-    first = channel("c1", party="seat", Channel="PJSIP/1001-00000002", BridgeId="b1")
+    first = channel(
+        "c1", party="seat", Channel="PJSIP/1001-00000002", BridgeId="b1", Application="Dial",
+        ApplicationData="PJSIP/13800000000@trunk-carrier,60,b(called-leg^s^1(96100))",
+    )  # fmt: skip
     far = channel("far", "c1", "called", BridgeId="b1")
     answer = PartyAnswered(case_id="c1", at=NOW, number="13800000000", leg="far")
     assert missed({"c1": "ringing"}, first, far) == [answer]
     found, answered = missed({}, first, far)
     assert isinstance(found, CallPlaced)
     assert (found.seat, answered) == ("1001", answer)
+    assert (found.callee_raw, found.callee) == ("13800000000", "+8613800000000")
     talk = call.begin(found)
     for event in (found, answered):
         talk, _ = call.step(talk, event)
     assert (talk.state, talk.direction) == (call.State.TALKING, call.Direction.OUTBOUND)
+
+
+def test_a_seat_that_rings_no_longer_is_not_shown_ringing() -> None:
+    waits = channel("c1", **queue())
+    (over,) = missed({"c1": "ringing"}, waits, legs="c1 s1")
+    assert over == LegEnded(case_id="c1", at=NOW, leg="s1", party="", cause=0)
+    ringing = call.Call(id="c1", entered_at=NOW, state=call.State.RINGING, ringing=("s1",))
+    after, _ = call.step(ringing, over)
+    assert (after.state, after.ringing) == (call.State.WAITING, ())
+
+
+def test_a_seat_that_rings_now_is_shown_ringing() -> None:
+    rings = {**seat("s2", "c1", bridge=""), "ChannelStateDesc": "Ringing"}
+    waits = channel("c1", **queue())
+    rang = SeatRang(case_id="c1", at=NOW, seat="1001", leg="s2")
+    assert missed({"c1": "waiting"}, waits, rings, legs="c1") == [rang]
+    assert missed({"c1": "ringing"}, waits, rings, legs="c1 s2") == []
+    far = channel("f1", "c1", "called", ChannelStateDesc="Ringing", CallerIDNum="110")
+    placed = channel("c1", party="seat", Channel="PJSIP/1001-1", Application="Dial")
+    (rang_far,) = missed({"c1": "entered"}, placed, far, legs="c1")
+    assert rang_far == PartyRang(case_id="c1", at=NOW, number="110", leg="f1")
+
+
+def test_a_seat_that_was_called_by_a_seat_is_the_callee() -> None:
+    data = "PJSIP/1002,60,b(seat-leg^s^1)"
+    first = channel(
+        "c1", party="seat", Channel="PJSIP/1001-1", Application="Dial", ApplicationData=data
+    )
+    (found,) = missed({}, first)
+    assert isinstance(found, CallPlaced)
+    assert found.callee_raw == "1002"
 
 
 def test_odd_channels_are_nobodys_calls() -> None:

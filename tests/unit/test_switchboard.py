@@ -7,7 +7,8 @@ from typing import Any, cast
 import pytest
 
 from telephony.ami import Ami
-from telephony.switchboard import DOWN, REFUSED, UP, SeatNow, Switchboard, TrunkNow, live_channels
+from telephony.listings import live_channels
+from telephony.switchboard import DOWN, REFUSED, UP, SeatNow, Switchboard, TrunkNow
 
 
 class Asterisk:
@@ -16,7 +17,7 @@ class Asterisk:
     def __init__(self, **lists: list[dict[str, Any]]) -> None:
         self.lists = lists
 
-    async def listing(self, name: str) -> list[dict[str, Any]]:
+    async def listing(self, name: str, **fields: str) -> list[dict[str, Any]]:
         return self.lists.get(name, [])
 
     def as_ami(self) -> Ami:
@@ -25,6 +26,11 @@ class Asterisk:
 
 def device(name: str, state: str) -> dict[str, Any]:
     return {"Event": "DeviceStateChange", "Device": f"PJSIP/{name}", "State": state}
+
+
+def channel(seat: str, state: str, id_: str = "s1") -> dict[str, Any]:
+    name = f"PJSIP/{seat}-0000000a"
+    return {"Event": "CoreShowChannel", "Uniqueid": id_, "Channel": name, "ChannelStateDesc": state}
 
 
 def contact(trunk: str, status: str) -> dict[str, Any]:
@@ -44,13 +50,13 @@ def board() -> Switchboard:
 @pytest.mark.parametrize(
     ("state", "shown"),
     [
-        ("NOT_INUSE", "available"), ("INUSE", "talking"), ("BUSY", "talking"),
-        ("RINGING", "ringing"), ("RINGINUSE", "ringing"), ("ONHOLD", "talking"),
-        ("UNAVAILABLE", "offline"), ("INVALID", "offline"), ("UNKNOWN", "offline"), ("", "offline"),
+        ("NOT_INUSE", "available"), ("BUSY", "available"), ("UNAVAILABLE", "offline"),
+        ("INVALID", "offline"), ("UNKNOWN", "offline"), ("", "offline"),
     ],
 )  # fmt: skip
-def test_a_seat_is_as_its_phone(board: Switchboard, state: str, shown: str) -> None:
-    board.apply(device("1001", "INUSE" if shown != "talking" else "NOT_INUSE"))
+def test_a_seat_without_a_call_is_there_or_not(board: Switchboard, state: str, shown: str) -> None:
+    """What fills a phone are its calls: Asterisk says BUSY also while it only rings."""
+    board.apply(device("1001", "UNAVAILABLE" if shown != "offline" else "NOT_INUSE"))
     assert board.apply(device("1001", state)) == (SeatNow("1001", shown),)
     assert board.apply(device("1001", state)) == (), "no news twice"
     assert board.seats["1001"].state == shown
@@ -100,26 +106,29 @@ async def test_a_registering_trunk_is_as_its_registration(
             {"Event": "AuthDetail", "ObjectName": "trunk-registering"},
         ],
     )
-    await board.read_trunks(asterisk.as_ami())
+    await board.read(asterisk.as_ami())
     assert board.trunks["registering"].state == state
 
 
 async def test_a_trunk_with_two_addresses_is_up_while_one_answers(board: Switchboard) -> None:
     contacts = [contact("by-address", "Reachable"), contact("by-address", "Unreachable")]
     for order in (contacts, contacts[::-1]):
-        await board.read_trunks(Asterisk(PJSIPShowContacts=order).as_ami())
+        await board.read(Asterisk(PJSIPShowContacts=order).as_ami())
         assert board.trunks["by-address"].state == UP
 
 
 async def test_everything_is_read_anew(board: Switchboard) -> None:
     before = Asterisk(
-        DeviceStateList=[device("1001", "NOT_INUSE"), device("1002", "INUSE")],
+        DeviceStateList=[device("1001", "NOT_INUSE"), device("1002", "BUSY")],
+        CoreShowChannels=[channel("1002", "Up")],
         PJSIPShowContacts=[contact("by-address", "NonQualified")],
         PJSIPShowRegistrationsOutbound=[registration("registering", "Registered")],
     )
     await board.read(before.as_ami())
     # Asterisk was started again: it knows nothing yet of one phone and of the trunks.
-    after = Asterisk(DeviceStateList=[device("1002", "INUSE")])
+    after = Asterisk(
+        DeviceStateList=[device("1002", "BUSY")], CoreShowChannels=[channel("1002", "Up")]
+    )
     assert set(await board.read(after.as_ami())) == {
         SeatNow("1001", "offline"), TrunkNow("by-address", DOWN), TrunkNow("registering", DOWN),
     }  # fmt: skip

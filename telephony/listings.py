@@ -1,0 +1,89 @@
+"""Asterisk's own lists, taken together: from them the picture is read, and with them compared."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from telephony.ami import Ami, AmiEvent, AmiRefused
+from telephony.exchange import Exchange
+from telephony.translate import plain
+
+NO_ROOMS: Final = ("No active conferences.", "Invalid/unknown command: ConfbridgeListRooms")
+
+
+@dataclass(frozen=True, slots=True)
+class Listings:
+    """What Asterisk said at `taken_at` (seconds of this machine's monotonic clock)."""
+
+    taken_at: float
+    channels: Sequence[AmiEvent] = ()
+    queues: Sequence[AmiEvent] = ()
+    rooms: Sequence[AmiEvent] = ()
+    in_rooms: Sequence[AmiEvent] = ()
+    devices: Sequence[AmiEvent] = ()
+    contacts: Sequence[AmiEvent] = ()
+    registrations: Sequence[AmiEvent] = ()
+
+    def exchange(self) -> Exchange:
+        """The exchange as the lists say it is."""
+        made = Exchange()
+        for channel in self.channels:
+            made.add_leg(channel)
+        for entry in self.queues:
+            match entry.get("Event"):
+                case "QueueMember":
+                    made.add_member(entry)
+                # They are listed in their order.
+                case "QueueEntry":
+                    made.add_caller(entry)
+        for room in self.rooms:
+            made.open_room(room)
+        for person in self.in_rooms:
+            made.enter_room(person)
+        for device in self.devices:
+            made.note_device(device)
+        return made
+
+
+async def take(ami: Ami) -> Listings:
+    """Ask for every list. Raises AmiDown, AmiRefused or TimeoutError."""
+    taken_at = time.monotonic()
+    rooms = await rooms_of(ami)
+    return Listings(
+        taken_at=taken_at,
+        channels=await live_channels(ami),
+        queues=await ami.listing("QueueStatus"),
+        rooms=rooms,
+        in_rooms=[
+            person for room in rooms for person in await people_in(ami, plain(room["Conference"]))
+        ],
+        devices=await ami.listing("DeviceStateList"),
+        contacts=await ami.listing("PJSIPShowContacts"),
+        registrations=await ami.listing("PJSIPShowRegistrationsOutbound"),
+    )
+
+
+async def live_channels(ami: Ami) -> list[dict[str, Any]]:
+    """Every channel that Asterisk has. Raises AmiDown, AmiRefused or TimeoutError."""
+    return [dict(channel) for channel in await ami.listing("CoreShowChannels")]
+
+
+async def rooms_of(ami: Ami) -> list[AmiEvent]:
+    """Every room that stands; none also when this Asterisk knows nothing of rooms."""
+    try:
+        return [*await ami.listing("ConfbridgeListRooms")]
+    except AmiRefused as refused:
+        if str(refused).startswith(NO_ROOMS):
+            return []
+        raise
+
+
+async def people_in(ami: Ami, room: str) -> list[AmiEvent]:
+    """Who is in the room; nobody when it was closed meanwhile."""
+    try:
+        return [*await ami.listing("ConfbridgeList", Conference=room)]
+    except AmiRefused:
+        return []
