@@ -1,4 +1,6 @@
-"""Careline as systemd services: the units' own lines are run here as systemd would run them.
+"""Careline as systemd services, and upgrades under way.
+
+The units' own lines are run here as systemd would run them.
 
 There is no systemd on the machine of these tests; what plays it starts each ExecStart as the unit's
 user, with the unit's environment and nothing else, /dev/null as input, and a NOTIFY_SOCKET.
@@ -23,7 +25,17 @@ import pytest
 from asterisk_conf.instance import service_user
 from home import Home
 from tests.audio import tone_seconds
-from tests.house import ROOT, House, Town, call_of, kept_recording, listen, town_of, write_config
+from tests.house import (
+    ROOT,
+    House,
+    Town,
+    call_of,
+    kept_recording,
+    listen,
+    start,
+    town_of,
+    write_config,
+)
 from tests.telephone import Block, Leg, claim_addresses
 
 ELDER = 480
@@ -145,7 +157,7 @@ def systemd(open_place: Path, block: Block) -> Iterator[Systemd]:
 
 
 @contextlib.contextmanager
-def talking(systemd: Systemd, place: Path, block: Block) -> Iterator[tuple[Town, str, Leg, Leg]]:
+def talking(place: Path, block: Block) -> Iterator[tuple[Town, str, Leg, Leg]]:
     """A call in which elder and seat talk; afterwards nothing is left."""
     config = place / "careline.toml"
     house = House(Home(place / "home"), config, subprocess.Popen(["true"], text=True))
@@ -177,7 +189,7 @@ def test_a_talk_and_its_recording_outlive_a_kill_and_an_upgrade(
     systemd: Systemd, open_place: Path, block: Block
 ) -> None:
     asterisk = systemd.running["asterisk"].pid
-    with talking(systemd, open_place, block) as (town, call_id, elder, seat):
+    with talking(open_place, block) as (town, call_id, elder, seat):
         systemd.kill("controller", signal.SIGKILL)
         listen(elder, 1)
         systemd.start("controller")
@@ -204,3 +216,50 @@ def test_a_killed_asterisk_starts_again_by_its_own_unit(systemd: Systemd) -> Non
         systemd.kill(name, signal.SIGKILL)
     systemd.start("asterisk")
     systemd.start("controller")
+
+
+def test_no_second_careline_runs_beside_the_services(systemd: Systemd, open_place: Path) -> None:
+    house = start(open_place / "home", open_place / "careline.toml")
+    assert house.ready == {}
+    assert house.wait_ended() == 2
+    house.close()
+    assert any("systemctl stop careline.target" in line for line in house.said)
+    assert systemd.running["controller"].poll() is None
+
+
+def test_a_newer_checkout_takes_over_the_calls_and_says_what_must_wait(
+    open_place: Path, block: Block
+) -> None:
+    """`./careline run` as it was killed, then run anew from another place with a new SIP port."""
+    config = write_config(open_place / "careline.toml", block)
+    first = start(open_place / "home", config)
+    assert first.ready, first.said
+    with contextlib.ExitStack() as afterwards:
+        _, _, elder, _ = afterwards.enter_context(talking(open_place, block))
+        asterisk = (first.home.asterisk / "run/started.pid").read_text()
+        first.process.kill()
+        first.close()
+        text = config.read_text("utf-8").replace(
+            "[[trunks]]", f'sip = "{block.centre}:5070"\n[[trunks]]', 1
+        )
+        config.write_text(text, "utf-8")
+        second = start(open_place / "home", config, checkout=newer_checkout(open_place))
+        # The call's own end is looked at before this one's.
+        calls = afterwards.pop_all()
+        afterwards.callback(stop, second)
+        with calls:
+            assert second.ready, second.said
+            assert (first.home.asterisk / "run/started.pid").read_text() == asterisk
+            said = f"Asterisk still listens at {block.centre}:5060"
+            assert any(said in line for line in second.said)
+            listen(elder, 1)
+            assert not elder.has_ended
+            elder.hang_up()
+
+
+def stop(house: House) -> None:
+    """Ctrl-C, twice: whatever still talks is ended."""
+    for _ in range(2):
+        house.interrupt()
+    house.wait_ended()
+    house.close()
