@@ -79,6 +79,8 @@ def running_cluster() -> Iterator[Cluster]:
     user, bin_ = server_user(), programs()
     # Pytest's own folders are closed to other users.
     folder = Path(tempfile.mkdtemp(prefix="careline-pg-"))
+    # Careline's own user passes through to the socket.
+    folder.chmod(0o711)
     if user:
         shutil.chown(folder, user)
 
