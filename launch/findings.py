@@ -243,7 +243,7 @@ def of_fallback(settings: Settings, lines: Lines) -> list[Finding]:
     """Each site's fallback phone, which rings when nobody else can."""
     found = []
     for site in settings.sites:
-        phone = getattr(site, "fallback_phone", "")
+        phone = settings.fallback_phones.get(site.code, "")
         if not phone:
             found.append(
                 note(
