@@ -117,6 +117,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="run the linters, the type checker and their like")
     rows = commands.add_parser("rows", help="print which requirement rows the tests show")
     rows.add_argument("--json", action="store_true", help="for programs")
+    bench = commands.add_parser("bench", help="measure how fast Careline is on this machine")
+    bench.add_argument("words", nargs=argparse.REMAINDER, metavar="NAME [--json]")
     return parser
 
 
@@ -164,6 +166,11 @@ def _rows(options: argparse.Namespace) -> int:
     become(["-m", "launch.rows", *(["--json"] if options.json else [])])
 
 
+def _bench(options: argparse.Namespace) -> int:
+    make_ready(Wants(Kind.DEV, machine.RUN_PACKAGES, asterisk=True))
+    become(["-m", "tests.bench", *options.words])
+
+
 def _check(_options: argparse.Namespace) -> int:
     make_ready(Wants(Kind.DEV))
     return tasks.check(Environment())
@@ -200,7 +207,7 @@ def _do(arguments: Sequence[str]) -> int:
         raise SetupError("only ./careline test takes words after --.")
     commands = {
         "run": _run, "install": _install, "doctor": _doctor, "prepare": _prepare,
-        "rows": _rows, "check": _check,
+        "rows": _rows, "bench": _bench, "check": _check,
     }  # fmt: skip
     return commands[options.command](options)
 

@@ -1,0 +1,106 @@
+"""`bench pop`: from the ringing of a seat's phone to the card on the desk, with many calls up.
+
+Beside it, in the same run, the least that is possible: a bare AMI listener that pushes to a
+WebSocket.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from tests.bench.place import Load, bench_town, put_down
+from tests.bench.result import Result, Target, percentile
+from tests.house import ROOT, Town
+from tests.observer import wait_until
+from tests.telephone import Leg
+
+PER_S: Final = 5.0
+LIFE_S: Final = 10.0
+SPARE_SEATS: Final = 15
+
+
+def bench(calls: int = 50, seconds: float = 60.0) -> Result:
+    """`calls` are up at any moment, one comes when one goes, for so many seconds."""
+    per_second = min(PER_S, calls / LIFE_S)
+    with bench_town(calls + SPARE_SEATS) as town, watching(town) as seen:
+        up: deque[Leg] = deque()
+        load = Load(town.carrier, per_second)
+        for leg in load.place(calls + max(1, int(seconds * per_second))):
+            up.append(leg)
+            if len(up) > calls:
+                put_down(town.carrier.observer, [up.popleft()])
+        _wait_for_cards(seen, load.placed)
+        cards = list(seen)
+    # What was measured while the calls were still few does not count.
+    late = {line["call"] for line in [c for c in cards if c.get("way") == "bare"][calls:]}
+    desk, bare = (
+        [line["ms"] for line in cards if line.get("way") == way and line["call"] in late]
+        for way in ("desk", "bare")
+    )
+    p50, bare_p50 = percentile(desk, 0.5), percentile(bare, 0.5)
+    over = round(p50 - bare_p50, 2) if p50 is not None and bare_p50 is not None else None
+    return Result(
+        "pop",
+        {
+            "calls_up": calls,
+            "calls_per_s": round(per_second, 2),
+            "cards": len(desk),
+            "cards_missing": load.placed - calls - len(desk),
+            "p50_ms": p50,
+            "p99_ms": percentile(desk, 0.99),
+            "bare_p50_ms": bare_p50,
+            "bare_p99_ms": percentile(bare, 0.99),
+            "p50_over_bare_ms": over,
+        },
+        {
+            "cards_missing": Target(at_most=0),
+            "p50_over_bare_ms": Target(at_most=5.0),
+            "p99_ms": Target(at_most=50.0),
+        },
+    )
+
+
+def _wait_for_cards(seen: list[dict[str, Any]], calls: int) -> None:
+    """Return when every call's card came both ways; one that never comes is a figure."""
+    with suppress(AssertionError):
+        wait_until(lambda: len([c for c in list(seen) if "way" in c]) >= 2 * calls, 15)
+
+
+@contextmanager
+def watching(town: Town) -> Iterator[list[dict[str, Any]]]:
+    """What the watcher's process writes, line by line, from its readiness on."""
+    words = {
+        "host": town.house.settings.addresses.internal,
+        "secret": town.house.home.secret("ami"),
+        "desk": town.house.ready["desk"].rstrip("/"),
+        "password": town.house.admin_password,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.watch"],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    seen: list[dict[str, Any]] = []
+    lines = process.stdout
+    reading = threading.Thread(
+        target=lambda: seen.extend(json.loads(line) for line in lines), daemon=True
+    )
+    try:
+        process.stdin.write(json.dumps(words) + "\n")
+        process.stdin.flush()
+        reading.start()
+        wait_until(lambda: {"ready": True} in seen, 15, "the watcher of the desk")
+        yield seen
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        reading.join(10)
+        process.stdout.close()
