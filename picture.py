@@ -79,7 +79,8 @@ class LivePicture:
             self.alarm_raised(again, alarm.raised_at)
         for case in await self._store.open_cases(call.PROCESS):
             if case.state is not call.State.ENDED:
-                self._calls[case.id] = codec.dump(case)
+                # Told too: a desk may have come before the database answered.
+                self.case_changed(call.PROCESS.name, case)
 
     def _is_settled(self, key: str) -> bool:
         """What nothing would ever end: a trunk that is no more, a picture that is read anew."""

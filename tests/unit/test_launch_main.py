@@ -77,6 +77,13 @@ def test_install_and_doctor_hand_over_what_they_were_told(ready: list[main.Wants
     assert ready == [main.wants_to_run(), main.Wants(Kind.RUN)]
 
 
+def test_a_bench_gets_asterisk_and_all_its_words(ready: list[main.Wants]) -> None:
+    with pytest.raises(Became) as became:
+        main.main(["bench", "calls", "--calls", "7", "--json"])
+    assert became.value.args == ("-m", "tests.bench", "calls", "--calls", "7", "--json")
+    assert (ready[0].asterisk, ready[0].environment) == (True, Kind.DEV)
+
+
 @pytest.mark.parametrize(("root", "home"), [(True, "/var/lib/careline"), (False, "/data/careline")])
 def test_everybody_has_a_home(
     ready: list[main.Wants], monkeypatch: pytest.MonkeyPatch, root: bool, home: str
