@@ -34,11 +34,13 @@ from picture import LivePicture
 from settings import Settings, load, split
 from sql import codec
 from sql.engine import Database
+from sql.flight_log import SqlFlightLog
 from sql.numbers import e164
 from sql.store import SqlStore
 from starter import Starter
 from telephony.ami import Ami, Login
 from telephony.fastagi import CallerLine, FastAgiServer
+from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_lease
 from telephony.listener import Listener
 from telephony.switchboard import Switchboard
@@ -79,10 +81,14 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     runner = Runner(codec.PROCESSES, store, clock, picture)
     ami = Ami(Login(internal, AMI_PORT, AMI_USER, home.secret("ami")))
     normalise = partial(e164, country=centre.country_code, area=centre.area_code)
+    recorder = FlightRecorder(
+        home.asterisk, centre.node, normalise, SqlFlightLog(database), runner.handle, clock.now
+    )
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
         handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
         changed=picture.changed, connected=picture.connected, stored=picture.stored, now=clock.now,
+        catch_up=recorder.catch_up,
     )  # fmt: skip
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock, seats=seats, zone=centre.zone
@@ -104,7 +110,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
             # An emergency waits for no database, also not for one that is away at the start.
             emergencies.start(tasks)
             await take_up(picture, runner)
-            for work in (listener.run, listener.watch, listener.tick):
+            for work in (listener.run, listener.watch, listener.tick, recorder.watch):
                 tasks.create_task(work())
             tasks.create_task(keep_lease(ami))
             tasks.create_task(wake_for_timers(runner, store))

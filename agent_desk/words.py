@@ -244,6 +244,8 @@ def _of_end(event: str, body: Body) -> Step | None:
             return Step(_("Call over"))
         case "CallVanished":
             return Step(_("Call over; when exactly was not seen"))
+        case "CallImported":
+            return Step(_("Nobody listened here; read later from the telephone system's record"))
         case "RecordingMade":
             return Step(_("Recording checked and kept"), tone="act")
         case "RecordingFailed":

@@ -19,6 +19,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from asterisk_conf.instance import Bind, Installation, Instance
+from asterisk_conf.scripts import copy_scripts
 from asterisk_conf.sounds import PROMPTS, copy_sounds
 from home import Home, write_atomically
 from settings import BadConfig, Settings, Trunk, split
@@ -76,7 +77,10 @@ def render(
     texts = fill((TEMPLATES,), values)
     lay_out(root, asterisk, user)
     make_folder(home.live_recordings, user)
+    # Asterisk does not make the folder of its flight record, nor complain that it is missing.
+    make_folder(root / "log" / "cel-custom", user)
     copy_sounds(prompts, root / "data", user)
+    copy_scripts(root / "data" / "agi-bin", user)
     write_files(root / "etc", texts, user)
     return root
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
@@ -14,7 +14,7 @@ from telephony.listings import Listings, take
 from telephony.reconcile import OpenCall, missed_events
 from telephony.seat_keys import press
 from telephony.switchboard import Change, Consequence, PictureNow, Switchboard
-from telephony.translate import Translator
+from telephony.translate import Translator, plain
 from workflows.commands import Command
 from workflows.errors import StoreDown
 from workflows.events import Event
@@ -44,6 +44,7 @@ class Listener:
     this node's calls that have not ended, by id, `changed` is told what changed in the picture of
     seats and trunks, `connected` whether Asterisk is there and its picture is read, and `stored`
     whether the database takes what is told.
+    `catch_up` tells, after a connect, what happened to calls while nobody listened.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Listener:
         connected: Callable[[bool], None],
         stored: Callable[[bool], None],
         now: Callable[[], datetime],
+        catch_up: Callable[[Collection[str]], Awaitable[None]] | None = None,
     ) -> None:
         self._ami: Final = ami
         self._translator: Final = translator
@@ -73,6 +75,7 @@ class Listener:
         self._line: Final[asyncio.Queue[Event]] = asyncio.Queue()
         self._pressing: Final[set[asyncio.Task[None]]] = set()
         self._is_looking = False
+        self._catch_up: Final = catch_up
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -119,6 +122,10 @@ class Listener:
         await self._follow(self._switchboard.put(listings))
         # What was heard before is not missed; it must be saved before the calls are compared.
         await self._line.join()
+        if self._catch_up is not None:
+            # First what Asterisk wrote down itself: its times are true, those of now are not.
+            live = {plain(channel.get("Uniqueid")) for channel in listings.channels}
+            await self._until_stored(partial(self._catch_up, live), "the flight record")
         open_calls = await self._until_stored(self._open_calls, "the open calls")
         missed = missed_events(open_calls, listings.channels, self._translator, self._now())
         for event in missed:

@@ -25,6 +25,7 @@ from workflows.effects import (
 from workflows.events import (
     CallArrived,
     CallEnded,
+    CallImported,
     CallPlaced,
     CallQueued,
     CallTimerFired,
@@ -132,7 +133,8 @@ class Sound:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call. Times are aware UTC; `ended_uncertain` says that the end was not seen."""
+    """One call. Times are aware UTC; `ended_uncertain` says that the end was not seen,
+    and `imported_at` when what nobody heard was read from Asterisk's own record."""
 
     id: str
     entered_at: datetime
@@ -163,6 +165,7 @@ class Call:
     orders: tuple[LinkedOrder, ...] = ()
     recording: RecordingState = RecordingState.WRITING
     sound: Sound | None = None
+    imported_at: datetime | None = None
 
 
 CallOutcome: TypeAlias = Outcome[Call]
@@ -228,6 +231,8 @@ def record_aftermath(call: Call, event: Event) -> Call:
             return replace(
                 call, ended_at=event.at, ended_uncertain=True, ringing=(), position=0, legs=legs
             )
+        case CallImported():
+            return replace(call, imported_at=call.imported_at or event.at)
         case RecordingMade():
             kept = recording.TABLE[call.recording][recording.Trigger.FILE_MADE].to
             sound = Sound(
@@ -372,9 +377,15 @@ def end(call: Call, event: Event) -> CallOutcome:
     ended = replace(call, result=result_of(call), recording=owed)
     return ended, (
         MakeRecording(serial=call.id, began_at=call.entered_at),
-        StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S),
+        StartTimer(name=RECORDING_DUE, after_s=recording_due_s(call, event)),
         *order_owed(ended, event),
     )
+
+
+def recording_due_s(call: Call, event: Event) -> int:
+    """Seconds after the call's end; of a call that was imported hours later, after the import."""
+    late = (call.imported_at - event.at).total_seconds() if call.imported_at else 0.0
+    return RECORDING_DUE_S + max(0, int(late))
 
 
 def reconsider(call: Call, event: Event) -> CallOutcome:
@@ -532,6 +543,7 @@ PROCESS: Final = Process(
         LegEnded,
         CallEnded,
         CallVanished,
+        CallImported,
         RecordingMade,
         RecordingFailed,
         CallTimerFired,

@@ -158,6 +158,11 @@ class CallVanished(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallImported(Event):
+    """Nobody listened: what follows was read from Asterisk's own record at `at` (BAK-09)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingMade(Event):
     """The worker verified the stereo file and dropped the WAVs (REC-01)."""
 

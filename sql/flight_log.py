@@ -1,0 +1,35 @@
+"""What the flight recorder remembers, and what it asks about calls."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sql import codec
+from sql.engine import Database
+from sql.models import Case, Number
+from workflows.call import PROCESS, Call
+
+
+class SqlFlightLog:
+    """Fulfils `telephony.flight_recorder.Memory`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
+
+    async def call(self, call_id: str) -> Call | None:
+        async with self._database.reading() as session:
+            row = await session.get(Case, (PROCESS.name, call_id))
+            if row is None:
+                return None
+            case = codec.load(PROCESS.case_type, row.body)
+            assert isinstance(case, Call)
+            return case
+
+    async def place(self, name: str) -> int:
+        async with self._database.reading() as session:
+            row = await session.get(Number, name)
+            return row.last if row else 0
+
+    async def keep_place(self, name: str, place: int) -> None:
+        async with self._database.writing() as session:
+            await session.merge(Number(name=name, last=place))
