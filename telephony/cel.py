@@ -40,7 +40,7 @@ from workflows.events import (
 logger = logging.getLogger(__name__)
 
 BEGINS: Final = re.compile(rb'^"[A-Za-z_]{1,40}","\d{1,12}\.\d{6}","', re.MULTILINE)
-FIELDS: Final = 13
+LINE_ENDS: Final = re.compile(rb'"\n')
 BUSY_CAUSE: Final = 17
 NO_ANSWER_CAUSES: Final = (0, 16, 18, 19)
 
@@ -74,8 +74,10 @@ def read(text: bytes, offset: int = 0) -> tuple[list[Record], int]:
     Returns them and where the next reading begins: a last record that is still being written is
     left for then.
     """
+    # Never half a line: what follows the last end of one is being written just now.
+    text = text[: text.rfind(b"\n") + 1]
     starts = [found.start() for found in BEGINS.finditer(text)]
-    ends = [*starts[1:], len(text)]
+    ends = [*starts[1:], len(text)] if starts else []
     records: list[Record] = []
     for start, end in zip(starts, ends, strict=True):
         record = _record(text[start:end], offset + start)
@@ -89,11 +91,20 @@ def read(text: bytes, offset: int = 0) -> tuple[list[Record], int]:
 
 
 def _record(text: bytes, start: int) -> Record | None:
+    """The record with which this text begins; the rest of it may be what is left of a torn one."""
+    for found in (len(text), *(end.end() for end in LINE_ENDS.finditer(text))):
+        record = _parsed(text[:found], start)
+        if record is not None:
+            return record
+    return None
+
+
+def _parsed(text: bytes, start: int) -> Record | None:
     if not text.endswith(b'"\n'):
         return None
     try:
-        rows = list(csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline="")))
-        (values,) = rows
+        reader = csv.reader(io.StringIO(text.decode("utf-8", "replace"), newline=""), strict=True)
+        (values,) = list(reader)
         kind, at, channel, linked, name, number, caller_name, exten, _, app, data, _, extra = values
         moment = datetime.fromtimestamp(float(at), UTC)
     except (ValueError, OverflowError, csv.Error):
