@@ -15,6 +15,7 @@ import os
 import signal
 import ssl
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -31,6 +32,7 @@ from home import Home
 from ivr.dialogue import walk
 from ivr.menus import MENUS
 from picture import LivePicture
+from recordings.orphans import old_recordings, possible_calls
 from settings import Settings, load, split
 from sql import codec
 from sql.engine import Database
@@ -55,6 +57,7 @@ logger = logging.getLogger("careline")
 
 MENUS_BEYOND_LINES: Final = 10
 PROMISES_EVERY_S: Final = 30
+ORPHANS_EVERY_S: Final = 60
 STORE_AGAIN: Final = timedelta(seconds=1)
 
 
@@ -81,8 +84,9 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     runner = Runner(codec.PROCESSES, store, clock, picture)
     ami = Ami(Login(internal, AMI_PORT, AMI_USER, home.secret("ami")))
     normalise = partial(e164, country=centre.country_code, area=centre.area_code)
+    flight_log = SqlFlightLog(database)
     recorder = FlightRecorder(
-        home.asterisk, centre.node, normalise, SqlFlightLog(database), runner.handle, clock.now
+        home.asterisk, centre.node, normalise, flight_log, runner.handle, clock.now
     )
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
@@ -115,6 +119,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
             tasks.create_task(keep_lease(ami))
             tasks.create_task(wake_for_timers(runner, store))
             tasks.create_task(keep_promises(runner))
+            tasks.create_task(watch_orphans(home.live_recordings, flight_log, picture, recorder))
     finally:
         menus.close()
         await database.close()
@@ -185,6 +190,23 @@ async def keep_promises(runner: Runner) -> None:
             await runner.recover()
         except StoreDown as down:
             logger.warning("what was promised waits: %s", down)
+
+
+async def watch_orphans(
+    live: Path, log: SqlFlightLog, picture: LivePicture, recorder: FlightRecorder
+) -> None:
+    """Show every recording without a call, once Asterisk's own record has been read."""
+    await recorder.caught_up.wait()
+    while True:
+        try:
+            names = await asyncio.to_thread(old_recordings, live, time.time())
+            calls = await log.known({call for name in names for call in possible_calls(name)})
+            await picture.show_orphans(
+                {name for name in names if calls.isdisjoint(possible_calls(name))}
+            )
+        except (StoreDown, OSError) as cause:
+            logger.warning("recordings without a call are not looked for: %s", cause)
+        await asyncio.sleep(ORPHANS_EVERY_S)
 
 
 async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> None:

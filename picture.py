@@ -6,7 +6,7 @@ Asterisk; it is never the truth itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -39,6 +39,7 @@ from workflows.ports import Clock, Posted
 
 TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
 WRONG: Final = "picture"
+ORPHAN: Final = "orphan"
 """Kinds of alarm; the desk has the words for each and says what to do."""
 MAX_WORDS: Final = 500
 
@@ -195,6 +196,18 @@ class LivePicture:
         elif WRONG in self._alarms:
             await self._store.end_alarm(WRONG, now)
             self.alarm_ended(WRONG)
+
+    async def show_orphans(self, names: Collection[str]) -> None:
+        """An alarm for each recording that belongs to no call, for as long as it lies there."""
+        now = self._clock.now()
+        wanted = {f"{ORPHAN}/{name[:100]}": name for name in names}
+        for key in [k for k, view in self._alarms.items() if view["kind"] == ORPHAN]:
+            if key not in wanted:
+                await self._store.end_alarm(key, now)
+                self.alarm_ended(key)
+        for key, name in wanted.items():
+            if await self._store.raise_alarm(key, ORPHAN, name, now):
+                self.alarm_raised(RaiseAlarm(key=key, kind=ORPHAN, text=name), now)
 
     async def _note_trunk(self, trunk: TrunkNow) -> None:
         """A carrier that refuses us or is silent is an alarm until it is well again."""

@@ -131,6 +131,11 @@ def alarms() -> dict[str, tuple[str, str]]:
             _("The call was answered but cannot be heard; its timeline says why. Write down what "
               "was said, and tell your administrator."),
         ),
+        "orphan": (
+            _("A recording without a call"),
+            _("It lies in recordings/live under this name and is kept. Tell your administrator, "
+              "who can listen to it and say whose it is."),
+        ),
         "trunk down": (
             _("A carrier does not answer"),
             _("New calls may not get in. Check network and address, then ask the carrier."),

@@ -24,6 +24,8 @@ BITRATE: Final = "32k"
 """Both sides together: speech at 8 kHz stays as clear as the telephone made it."""
 HEADER: Final = 44
 SETTLE_S: Final = 15.0
+FFMPEG_S: Final = 600.0
+"""An hour of sound takes ffmpeg half a minute here; one that hangs must not hold up the others."""
 APPEAR_S: Final = 2.0
 """A file that does not exist so long after its call was never begun."""
 RATES: Final = range(8000, 48001)
@@ -199,9 +201,16 @@ def decode(file: Path, rate: int) -> AudioSegment:
 
 
 def ffmpeg(*words: str, sound: bytes = b"") -> bytes:
-    ended = subprocess.run(
-        ["ffmpeg", "-v", "error", *words, "pipe:1"], input=sound, capture_output=True, check=False
-    )
+    try:
+        ended = subprocess.run(
+            ["ffmpeg", "-v", "error", *words, "pipe:1"],
+            input=sound,
+            capture_output=True,
+            check=False,
+            timeout=FFMPEG_S,
+        )
+    except subprocess.TimeoutExpired:
+        raise NotVerified(f"ffmpeg was not done after {FFMPEG_S:.0f} s") from None
     if ended.returncode != 0:
         said = ended.stderr.decode("utf-8", "replace").strip()
         raise NotVerified(f"ffmpeg failed: {said[-200:]}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,8 @@ from workflows.ports import Posted
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN_S: Final = 15.0
+TRIES: Final = 3
+"""A fault that nobody foresaw is met so often before the recording is given up and shown."""
 
 
 class RecordingRound:
@@ -37,6 +40,7 @@ class RecordingRound:
         self._recordings: Final = recordings
         self._owed: Final = owed
         self._controller: Final = controller
+        self._faults: Final[Counter[str]] = Counter()
         self.look: Final = asyncio.Event()
 
     async def run(self) -> None:
@@ -57,7 +61,7 @@ class RecordingRound:
         effect = posted.effect
         assert isinstance(effect, MakeRecording)
         try:
-            event = await asyncio.to_thread(self._convert, effect)
+            event = await self._converted(posted.id, effect)
             await self._controller.tell(event, because=posted.id)
         except OSError as cause:
             # A full disk or no permission: the WAVs stay, and it is tried again at the next look.
@@ -66,6 +70,17 @@ class RecordingRound:
             logger.info("recording %s is made but not told: %s", effect.serial, down)
         except CarelineError as refused:
             logger.warning("recording %s was refused: %s", effect.serial, refused)
+        except Exception:
+            # Whatever it is, the recordings after this one must be made all the same.
+            logger.exception("recording %s met a fault; it is tried again", effect.serial)
+            self._faults[posted.id] += 1
+
+    async def _converted(self, posted_id: str, effect: MakeRecording) -> Event:
+        """What became of it; one that met too many faults is given up, its WAVs are kept."""
+        if self._faults[posted_id] < TRIES:
+            return await asyncio.to_thread(self._convert, effect)
+        reason = f"the conversion failed {TRIES} times; worker.log says how. The WAVs are kept"
+        return RecordingFailed(case_id=effect.serial, at=datetime.now(UTC), reason=reason)
 
     def _convert(self, effect: MakeRecording) -> Event:
         now = datetime.now(UTC)

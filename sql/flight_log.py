@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
+
+from sqlalchemy import select
 
 from sql import codec
 from sql.engine import Database
-from sql.models import Case, Number
+from sql.models import CallRecord, Case, Number
 from workflows.call import PROCESS, Call
 
 
@@ -24,6 +27,19 @@ class SqlFlightLog:
             case = codec.load(PROCESS.case_type, row.body)
             assert isinstance(case, Call)
             return case
+
+    async def known(self, call_ids: Collection[str]) -> set[str]:
+        """Those of the ids that calls have."""
+        found: set[str] = set()
+        ids = sorted(call_ids)
+        async with self._database.reading() as session:
+            # A database takes only so many values in one question.
+            for begin in range(0, len(ids), 500):
+                some = ids[begin : begin + 500]
+                found.update(
+                    await session.scalars(select(CallRecord.id).where(CallRecord.id.in_(some)))
+                )
+        return found
 
     async def place(self, name: str) -> int:
         async with self._database.reading() as session:

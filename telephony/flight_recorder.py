@@ -83,6 +83,7 @@ class FlightRecorder:
         self._handle: Final = handle
         self._now: Final = now
         self._one_at_a_time: Final = asyncio.Lock()
+        self.caught_up: Final = asyncio.Event()
 
     async def catch_up(self, live: Collection[str] | None = None) -> None:
         """Tell the cases what they do not know.
@@ -97,6 +98,8 @@ class FlightRecorder:
             except OSError as cause:
                 # A full disk, a folder that is closed to us: the calls themselves must go on.
                 logger.warning("the flight record cannot be read: %s", cause)
+            else:
+                self.caught_up.set()
 
     async def watch(self) -> None:
         """Once a minute look for what the events did not bring."""

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from sql.models import Journal
+from sql.models import Alarm, Journal
 from sql.queries import calls
 from tests.house import (
     House,
@@ -191,10 +194,27 @@ def test_a_talk_that_was_seen_to_begin_and_not_to_end_has_its_true_end(town: Tow
         # Long enough to tell the true end from the moment of the return.
         listen(town.carrier.call("96100", "13800000034", tone=ELDER).wait_talking(), 3)
         town.carrier.hang_up_all()
+        stray = plant(town, "house-1.7")
     row = kept_recording(town.house, call_id)
     assert (row.result, row.ended_uncertain) == ("answered", False)
     assert near(row.ended_at, at(hangup))
     assert len(town.house.wait_for(lambda s: calls.orders_of(s, call_id), "its order")) == 1
+    # Sound that belongs to no call is told of, and kept.
+    (alarm,) = town.house.wait_for(orphans, "the alarm")
+    assert alarm.text == "house-1.7"
+    assert stray.exists()
+
+
+def plant(town: Town, name: str) -> Path:
+    """A recording that nobody has written to for two hours."""
+    wav = town.house.home.live_recordings / f"{name}-elder.wav"
+    wav.write_bytes(b"sound")
+    os.utime(wav, (time.time() - 7200,) * 2)
+    return wav
+
+
+async def orphans(session: AsyncSession) -> Sequence[Alarm]:
+    return (await session.scalars(select(Alarm).where(Alarm.kind == "orphan"))).all()
 
 
 @pytest.mark.row("BAK-09")

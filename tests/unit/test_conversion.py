@@ -350,3 +350,15 @@ def test_a_file_that_was_never_begun_is_not_waited_for_long(
 
 def test_ffmpeg_is_there() -> None:
     assert shutil.which("ffmpeg"), "ffmpeg is missing; get it with: apt-get install ffmpeg"
+
+
+def test_a_conversion_that_hangs_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = tmp_path / "ffmpeg"
+    stuck.write_text("#!/bin/sh\nexec sleep 60\n", "ascii")
+    stuck.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(conversion, "FFMPEG_S", 0.2)
+    with pytest.raises(NotVerified, match="not done after"):
+        conversion.ffmpeg("-version")

@@ -12,7 +12,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from agent_desk import language, words
-from picture import TRUNK_ALARMS, WRONG
+from picture import ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
 from workflows import call, order, recording
 from workflows.events import Channel, Entry
@@ -92,7 +92,7 @@ RESCUE_ALARMS = ("elder alone", "perhaps called", "dial failed", "journal")
 
 
 @pytest.mark.parametrize(
-    "kind", ["recording", "asterisk", WRONG, *TRUNK_ALARMS.values(), *RESCUE_ALARMS]
+    "kind", ["recording", "asterisk", ORPHAN, WRONG, *TRUNK_ALARMS.values(), *RESCUE_ALARMS]
 )
 def test_every_alarm_says_what_it_is_and_what_to_do(kind: str) -> None:
     title, advice = words.alarms()[kind]

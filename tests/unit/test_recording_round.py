@@ -132,3 +132,26 @@ async def test_a_database_that_is_away_does_not_end_the_worker(
     bench.faults["outbox"] = [StoreDown("away")] * 3
     start()
     await bench.until_told(2)
+
+
+async def test_a_fault_that_nobody_foresaw_is_counted_told_and_holds_up_nobody(
+    bench: Bench, start: Callable[[], None]
+) -> None:
+    bench.faults["r1"] = [MemoryError(), *[ZeroDivisionError()] * 9]
+    start()
+    await bench.until_told(2)
+    assert bench.made == ["r2"]
+    assert len(bench.faults["r1"]) == 10 - worker_module.TRIES
+    failed = bench.results()["r1"]
+    assert isinstance(failed, RecordingFailed)
+    assert "3 times" in failed.reason
+    assert bench.owed == []
+
+
+async def test_a_fault_that_passes_costs_no_recording(
+    bench: Bench, start: Callable[[], None]
+) -> None:
+    bench.faults["r1"] = [MemoryError()]
+    start()
+    await bench.until_told(2)
+    assert isinstance(bench.results()["r1"], RecordingMade)
