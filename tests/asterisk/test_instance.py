@@ -25,7 +25,8 @@ from tests.telephone import Block, Carrier
 
 APPLICATION = re.compile(r"(?: same|exten) => (?:[^,]+,)?(?:1|n)(?:\([\w-]+\))?,(\w+)\(")
 QUIET = re.compile(r"CDR logging disabled|modules will be loaded|indication|Connection refused"
-                   r"|Couldn't connect to any host")  # fmt: skip
+                   r"|Couldn't connect to any host"
+                   r"|Adding default_|cdrel_custom/config")  # fmt: skip
 
 
 @pytest.fixture
