@@ -21,7 +21,7 @@ TEST_PACKAGES: Final = {
     "database": ("postgresql",),
     "desk": ("chromium", "fonts-wqy-microhei"),
     "asterisk": ("gcc", "libc6-dev", "postgresql"),
-    "faults": ("iproute2", "mount", "systemd", "util-linux"),
+    "faults": ("faketime", "iproute2", "mount", "systemd", "util-linux"),
 }
 PARTS: Final = tuple(TEST_PACKAGES)
 APT_LISTS: Final = Path("/var/lib/apt/lists")

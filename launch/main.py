@@ -114,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
         "test", help="run the tests", epilog="What stands after -- goes to pytest as it is."
     )
     test.add_argument("parts", nargs="*", metavar="PART", help=" | ".join(machine.PARTS))
+    test.add_argument("--full", action="store_true", help="every fault in every stage of a call")
     commands.add_parser("check", help="run the linters, the type checker and their like")
     rows = commands.add_parser("rows", help="print which requirement rows the tests show")
     rows.add_argument("--json", action="store_true", help="for programs")
@@ -186,7 +187,9 @@ def _test(options: argparse.Namespace, for_pytest: Sequence[str]) -> int:
     make_ready(wants_to_test(parts))
     if not options.parts:
         parts = tuple(part for part in parts if (CHECKOUT / "tests" / part).is_dir())
-    become(tasks.pytest_words(parts, for_pytest))
+    if options.full and "faults" not in parts:
+        raise SetupError("--full is a word for the faults.\n    Run ./careline test faults --full.")
+    become(tasks.pytest_words(parts, [*(["--full"] if options.full else []), *for_pytest]))
 
 
 def become(words: Sequence[str]) -> NoReturn:

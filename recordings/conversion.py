@@ -78,9 +78,13 @@ def make_recording(serial: str, began_at: datetime, recordings: Path, settle_s: 
 def convert(sides: list[Path], mix: Path, target: Path, settle_s: float) -> Kept:
     """Read both sides, hold them against the mix, and write the file."""
     recordings = mix.parent.parent
+    began = time.monotonic()
+    # One wait for all three: an Asterisk that was killed closes none of them.
+    for wav in (*sides, mix):
+        wait_until_written(wav, max(0.0, settle_s - (time.monotonic() - began)))
     try:
-        left, right = (read_side(side, settle_s) for side in sides)
-        check_length(read_side(mix, settle_s), left, right)
+        left, right = (read_side(side) for side in sides)
+        check_length(read_side(mix), left, right)
         return write_verified(*even(left, right), target, recordings)
     except NothingRecorded:
         # A worker that was just ending may have finished it and dropped the WAVs meanwhile.
@@ -101,9 +105,8 @@ def check_length(mix: AudioSegment, left: AudioSegment, right: AudioSegment) -> 
             raise NotVerified(f"the {name} has {has}; the WAVs are kept")
 
 
-def read_side(wav: Path, settle_s: float) -> AudioSegment:
+def read_side(wav: Path) -> AudioSegment:
     """One side as mono sound, whole or repaired; silence when only this side is missing."""
-    wait_until_written(wav, settle_s)
     try:
         with wav.open("rb") as file:
             header = file.read(HEADER)

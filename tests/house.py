@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -155,15 +155,23 @@ def write_config(file: Path, block: Block) -> Path:
     return file
 
 
-def start(home: Path, config: Path, *, checkout: Path = ROOT) -> House:
-    """`./careline run`; returns once it said that it is ready, or has ended instead."""
+def start(
+    home: Path,
+    config: Path,
+    *,
+    checkout: Path = ROOT,
+    starter: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> House:
+    """`./careline run`, or another starter; returns once it said that it is ready, or has ended."""
     process = subprocess.Popen(
-        [checkout / "careline", "run", "--home", home, "--config", config],
+        [*(starter or (checkout / "careline", "run")), "--home", home, "--config", config],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={k: v for k, v in os.environ.items() if not k.startswith("CARELINE_")},
+        env={k: v for k, v in os.environ.items() if not k.startswith("CARELINE_")}
+        | dict(variables or {}),
     )
     house = House(Home(home), config, process)
     assert process.stderr is not None
@@ -183,9 +191,14 @@ def _listen(stream: Any, said: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def running(home: Path, config: Path) -> Iterator[House]:
+def running(
+    home: Path,
+    config: Path,
+    starter: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[House]:
     """A house that is ready, and is stopped with everything in it afterwards."""
-    house = start(home, config)
+    house = start(home, config, starter=starter, variables=variables)
     try:
         assert house.ready.get("ready") is True, "\n".join(house.said)
         yield house

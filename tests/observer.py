@@ -35,10 +35,20 @@ def wait_until(
 
 
 class Observer:
-    """A signed-in manager session. `events` holds every event since then, in order."""
+    """A signed-in manager session. `events` holds every event since then, in order.
 
-    def __init__(self, host: str, user: str, secret: str, port: int = 5038) -> None:
-        self.events: list[Message] = []
+    A session with a restarted Asterisk may go on with the `events` of the one before.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        user: str,
+        secret: str,
+        port: int = 5038,
+        events: list[Message] | None = None,
+    ) -> None:
+        self.events: list[Message] = [] if events is None else events
         self._answers: dict[str, list[Message]] = {}
         self._ids = itertools.count(1)
         self._socket = socket.create_connection((host, port), timeout=5)

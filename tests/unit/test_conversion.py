@@ -144,7 +144,7 @@ def test_a_header_that_asterisk_could_not_finish_costs_no_sound(
     """Asterisk was killed in the middle of the talk."""
     sound = tone(ELDER, 1.0)
     recordings.left(header + sound.tobytes() + b"\x01", None)
-    side = conversion.read_side(recordings.live / f"{SERIAL}-elder.wav", 0.0)
+    side = conversion.read_side(recordings.live / f"{SERIAL}-elder.wav")
     assert (side.frame_rate, side.channels, side.raw_data) == (RATE, 1, sound.tobytes())
 
 

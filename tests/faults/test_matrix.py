@@ -1,0 +1,65 @@
+"""Every fault in every stage of a call: nobody is lost, and the truth about the call is kept.
+
+A run has a choice of pairs in which each fault and each stage occurs, the dangerous ones first;
+with `./careline test faults --full` all pairs run, and results/faults.md keeps their table.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.faults.faults import FAULTS, LASTS
+from tests.faults.site import Site
+from tests.faults.stages import STAGES
+from tests.faults.truth import (
+    assert_nobody_dialled_twice,
+    assert_recording,
+    assert_row,
+    assert_seats,
+)
+
+CHOICE: Final = (
+    ("controller-killed", "emergency-room"),
+    ("controller-stopped", "emergency-room"),
+    ("ami-half-open", "emergency-room"),
+    ("database-away", "emergency-room"),
+    ("disk-full", "emergency-room"),
+    ("controller-killed", "menu"),
+    ("controller-killed", "talking"),
+    ("controller-stopped", "ringing"),
+    ("asterisk-killed", "talking"),
+    ("ami-cut", "ringing"),
+    ("phone-gone", "talking"),
+    ("carrier-gone", "waiting"),
+    ("worker-killed", "recording"),
+    ("desk-killed", "wrapping-up"),
+    ("clock-back", "emergency-room"),
+    ("clock-ahead", "talking"),
+)
+PAIRS: Final = [(fault, stage) for fault in FAULTS for stage in STAGES]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    pairs = PAIRS if metafunc.config.getoption("full", False) else CHOICE
+    metafunc.parametrize(("fault", "stage"), pairs, ids=[f"{f}×{s}" for f, s in pairs])
+
+
+def test_the_call_and_its_truth_survive(site: Site, fault: str, stage: str, away_s: float) -> None:
+    scene = STAGES[stage](site)
+    scene.away_s = away_s
+    with FAULTS[fault](scene):
+        scene.assert_held()
+        if fault in LASTS:
+            scene.goes_on()
+    scene.assert_held()
+    scene.goes_on()
+    site.hang_up_all()
+    site.assert_silent()
+    cut = fault == "asterisk-killed" and stage in ("menu", "waiting", "ringing")
+    # The times are those of the clock, also of one that was set back in the middle of the call.
+    assert_row(scene, {"abandoned" if cut else "answered"}, in_order=fault != "clock-back")
+    assert_recording(scene, may_be_missing=fault in ("disk-full", "asterisk-killed"))
+    assert_seats(site)
+    assert_nobody_dialled_twice(scene, answers_once=fault != "phone-gone")
