@@ -160,7 +160,8 @@ class Rescue:
         known = self._cases.case(case_id)
         members = await self._members(case_id) if has_room else set()
         persons = [person_on(channel) for channel in channels if channel.get("Uniqueid") in members]
-        dials = living_dials(case_id, channels)
+        outside = [channel for channel in channels if channel.get("Uniqueid") not in members]
+        dials = living_dials(case_id, outside)
         found = CaseFound(
             case_id=case_id,
             at=self._now(),

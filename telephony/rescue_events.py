@@ -100,8 +100,12 @@ def person_on(channel: AmiEvent) -> Person | None:
 
 
 def living_dials(case_id: str, channels: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Our dials for this case that have a channel now; each may have two halves."""
+    """Our dials for this case that live: by a half of their own, or by a leg that they rang.
+
+    That leg outlives both halves: it is the seat's, on its way into the room.
+    """
     ids = {plain(channel.get("Uniqueid"), 120).removesuffix("-2") for channel in channels}
+    ids |= {plain(variable(channel, "CARELINE_EFFECT"), 120) for channel in channels}
     return tuple(sorted(one for one in ids if case_of(one) == case_id))
 
 

@@ -27,7 +27,7 @@ from workflows.machine import Outcome, Rule, Table, nothing
 TRY_AGAIN: Final = "try the role again"
 RETRY_S: Final = 1
 """After a dial that failed: at once would keep Asterisk busy with nothing else."""
-ARRIVE_S: Final = 3
+ARRIVE_S: Final = 5
 """From a seat's answer to its entering the room; measured well below one second."""
 DECIDE_S: Final = 5
 """How long the persons who see an uncertain dial may take to decide before we do."""
@@ -107,9 +107,15 @@ def ask(role: Role, event: Event) -> RoleOutcome:
     return asked, (StopTimer(name=TRY_AGAIN), EndAlarm(key=role.trouble), request(asked))
 
 
+def ask_anew(role: Role, event: Event) -> RoleOutcome:
+    """Ask again; whatever may still wait from the last asking is withdrawn before."""
+    asked, effects = ask(role, event)
+    return asked, (withdrawal(role.dial), *effects)
+
+
 def ask_after_doubt(role: Role, event: Event) -> RoleOutcome:
     """Nobody is there to decide: show the doubt and ask again at once."""
-    asked, effects = ask(role, event)
+    asked, effects = ask_anew(role, event)
     return asked, (doubt(role, event), *effects)
 
 
@@ -217,7 +223,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     # The seat has answered; when it does not arrive, another is asked.
     State.COMING: rows(
         State.COMING,
-        AGAIN       = Rule(State.ASKED, ask),
+        AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,
@@ -243,7 +249,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     State.UNCERTAIN: rows(
         State.UNCERTAIN,
         FOUND       = Rule(State.ASKED, adopt),
-        AGAIN       = Rule(State.ASKED, ask),
+        AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,

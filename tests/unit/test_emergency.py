@@ -251,6 +251,7 @@ def test_a_seat_that_answered_and_never_came_is_replaced() -> None:
     case, _ = play(opened(), attempted(), answered())
     case, effects = step(case, fired(role.TRY_AGAIN))
     assert dials(effects) == [SECOND]
+    assert [e.dial for e in effects if isinstance(e, CancelDial)] == [FIRST]
 
 
 def test_a_seat_that_the_dialplan_brought_stops_our_own_ringing() -> None:

@@ -1,0 +1,403 @@
+"""The controller in an emergency: what it hears, what it dials, and what it takes up again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, cast
+
+import pytest
+
+from sql import codec
+from sql.local_journal import LocalJournal
+from telephony import lease
+from telephony import rescue as rescue_module
+from telephony.ami import Ami, AmiDown, AmiRefused
+from telephony.dialler import Dialler
+from telephony.rescue import Rescue
+from telephony.rescue_events import case_of, living_dials, rescue_events
+from tests.database.centre import Clock
+from workflows import emergency
+from workflows.effects import CallSeat, RaiseAlarm
+from workflows.events import (
+    DialAnswered,
+    DialFailed,
+    ElderGone,
+    ElderLeft,
+    Event,
+    HandedBack,
+    PersonJoined,
+    PersonLeft,
+    RoomOpened,
+    TookOver,
+)
+from workflows.ports import Fate, Outcome, Posted
+from workflows.runner import Runner
+
+NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
+CASE: Final = "n-1.1"
+FIRST, SECOND = f"{CASE}-A1", f"{CASE}-A2"
+CONNECTED: Final = {"Event": "Connected"}
+
+
+def channel(
+    id_: str, party: str, case: str = CASE, effect: str = "", **more: str
+) -> dict[str, Any]:
+    variables = [f"CARELINE_CALL={CASE}", f"CARELINE_PARTY={party}", f"CARELINE_EFFECT={effect}"]
+    return {"Uniqueid": id_, "ChanVariable": variables, "Channel": "PJSIP/1001-1", **more}
+
+
+ELDER: Final = channel(CASE, "caller", Context="emergency")
+SEAT: Final = channel("s1", "seat", effect=FIRST)
+
+
+class Asterisk:
+    """What it has is said by `channels`, `members` and `owner`; what it was asked is in `asked`."""
+
+    def __init__(self) -> None:
+        self.urgent: asyncio.Queue[Any] = asyncio.Queue()
+        self.is_up = True
+        self.channels: list[dict[str, Any]] = [ELDER]
+        self.members: list[str] = [CASE]
+        self.owner = "controller"
+        self.signed_in = True
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.refuses: Exception | None = None
+
+    async def action(self, name: str, timeout_s: float = 5, **fields: Any) -> None:
+        self.asked.append((name, fields))
+        if self.refuses is not None and name == "Originate":
+            raise self.refuses
+
+    async def listing(self, name: str, **fields: str) -> list[dict[str, Any]]:
+        match name:
+            case "CoreShowChannels":
+                return self.channels
+            case "ConfbridgeListRooms":
+                return [{"Conference": CASE}]
+            case "ConfbridgeList":
+                return [{"Uniqueid": id_} for id_ in self.members]
+            case "DBGet":
+                return [{"Val": self.owner}]
+            case _:
+                state = "NOT_INUSE" if self.signed_in else "UNAVAILABLE"
+                return [{"Device": "PJSIP/1001", "State": state}]
+
+    def dialled(self) -> list[str]:
+        return [fields["ChannelId"] for name, fields in self.asked if name == "Originate"]
+
+
+class Controller:
+    """The emergencies of one controller on a folder; also those of its successor."""
+
+    def __init__(self, folder: Path, asterisk: Asterisk, fate: Fate | None = None) -> None:
+        self.asterisk, self.fate, self.told = asterisk, fate, list[str]()
+        self.alarms: list[str] = []
+        self.hold: asyncio.Event | None = None
+        self.journal = LocalJournal(folder, emergency.PROCESS, lambda _: None)
+        self.journal.load()
+        ami = cast("Ami", asterisk)
+        self.dialler = Dialler(ami, self.handle, lambda: NOW)
+        self.runner = Runner(codec.PROCESSES, self.journal, Clock(), self)
+        self.rescue = Rescue(
+            ami, self.dialler, self.journal, self,
+            handle=self.handle, seats=["1001"], now=lambda: NOW, zone=UTC,
+        )  # fmt: skip
+        self.tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self.rescue.run(), self.dialler.run(), self.rescue.look_when_in_doubt(),
+            )
+        ]  # fmt: skip
+
+    async def handle(self, event: Event, because: str | None = None) -> Any:
+        if self.hold:
+            await self.hold.wait()
+        self.told.append(f"{type(event).__name__} after {len(self.asterisk.asked)}")
+        return await self.runner.handle(event, because)
+
+    async def fate_of(self, effect_id: str) -> Fate | None:
+        return self.fate
+
+    def case_changed(self, process: str, case: Any) -> None: ...
+
+    def effect_posted(self, posted: Posted) -> None:
+        self.dialler.post(posted.effect)
+
+    def alarm_raised(self, alarm: RaiseAlarm, at: datetime) -> None:
+        self.alarms.append(alarm.kind)
+
+    def alarm_ended(self, key: str) -> None: ...
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not is_so():  # noqa: ASYNC110 — the actors say nothing of themselves.
+                await asyncio.sleep(0.01)
+
+    async def hears(self, *events: dict[str, Any]) -> None:
+        for event in events:
+            self.asterisk.urgent.put_nowait(event)
+        await self.until(self.asterisk.urgent.empty)
+        await self.until(lambda: self.rescue._busy_since is None)
+
+    async def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.wait(self.tasks)
+
+
+Start = Callable[..., Controller]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts a controller, or the next one after it; the disk stays the same."""
+    started: list[Controller] = []
+
+    def begin(asterisk: Asterisk | None = None, fate: Fate | None = None) -> Controller:
+        for former in started:
+            for task in former.tasks:
+                task.cancel()
+        started.append(Controller(tmp_path / "rescue", asterisk or Asterisk(), fate))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        with suppress(asyncio.CancelledError):
+            await one.end()
+
+
+def room(step: str = "room") -> dict[str, Any]:
+    return {"Event": "UserEvent", "UserEvent": "Rescue", "Call": CASE, "Step": step}
+
+
+async def dialled_once(start: Start) -> Controller:
+    """A controller that has brought its first dial to Asterisk."""
+    controller = start()
+    await controller.hears(CONNECTED)
+    await controller.until(controller.asterisk.dialled)
+    return controller
+
+
+async def test_a_dial_is_noted_before_it_is_sent(start: Start) -> None:
+    controller = start()
+    controller.asterisk.channels = []
+    await controller.hears(CONNECTED, room())
+    await controller.until(controller.asterisk.dialled)
+    assert controller.told == ["RoomOpened after 0", "DialAttempted after 0"]
+    ((_, fields),) = controller.asterisk.asked
+    assert (fields["ChannelId"], fields["OtherChannelId"]) == (FIRST, f"{FIRST}-2")
+    assert fields["Variable"] == [
+        f"CARELINE_CALL={CASE}", "CARELINE_ROLE=A", f"CARELINE_EFFECT={FIRST}",
+    ]  # fmt: skip
+
+
+async def test_what_asterisk_refuses_is_shown_and_may_be_tried_again(start: Start) -> None:
+    controller = start()
+    controller.asterisk.refuses = AmiRefused("no such context")
+    await controller.hears(CONNECTED)
+    await controller.until(lambda: "dial failed" in controller.alarms)
+
+
+@pytest.mark.parametrize("cause", [AmiDown("gone"), TimeoutError()])
+async def test_a_dial_that_was_perhaps_sent_is_looked_for(start: Start, cause: Exception) -> None:
+    controller = start()
+    controller.asterisk.refuses = cause
+    await controller.hears(CONNECTED)
+    await controller.until(lambda: "perhaps called" in controller.alarms)
+    assert controller.asterisk.dialled() == [FIRST]
+
+
+async def test_a_successor_adopts_the_living_dial(start: Start) -> None:
+    former = await dialled_once(start)
+    former.asterisk.channels = [ELDER, channel(f"{FIRST}-2", "placeholder")]
+    successor = start(former.asterisk)
+    assert successor.rescue.claimable() == [], "nothing is claimed before all is read"
+    await successor.hears(CONNECTED)
+    assert successor.rescue.claimable() == [CASE]
+    assert former.asterisk.dialled() == [FIRST]
+
+
+async def test_a_seat_between_its_answer_and_the_room_is_no_doubt(start: Start) -> None:
+    former = await dialled_once(start)
+    former.asterisk.channels = [ELDER, SEAT]
+    successor = start(former.asterisk)
+    await successor.hears(CONNECTED)
+    assert successor.alarms == []
+    assert former.asterisk.dialled() == [FIRST]
+
+
+async def test_a_successor_adopts_the_seat_in_the_room(start: Start) -> None:
+    former = await dialled_once(start)
+    former.asterisk.channels = [ELDER, SEAT]
+    former.asterisk.members = [CASE, "s1"]
+    successor = start(former.asterisk)
+    await successor.hears(CONNECTED)
+    case = successor.journal.case(CASE)
+    assert case is not None
+    assert case.state is emergency.State.ACCOMPANIED
+    assert former.asterisk.dialled() == [FIRST]
+
+
+async def test_what_was_never_attempted_is_sent(start: Start) -> None:
+    former = start()
+    await former.runner.handle(RoomOpened(case_id=CASE, at=NOW))
+    for task in former.tasks:
+        task.cancel()
+    successor = start()
+    await successor.hears(CONNECTED)
+    await successor.until(successor.asterisk.dialled)
+    assert successor.asterisk.dialled() == [FIRST]
+    assert successor.alarms == []
+
+
+@pytest.mark.parametrize(
+    ("fate", "signed_in", "again", "alarms"),
+    [
+        (Fate(Outcome.NEVER), True, True, ["dial failed"]),
+        (Fate(Outcome.FAILED), True, True, ["dial failed"]),
+        (Fate(Outcome.ANSWERED), True, True, []),
+        (None, False, True, ["perhaps called"]),
+        (None, True, False, ["perhaps called"]),
+    ],
+)
+async def test_what_became_of_a_dial_without_a_channel(
+    start: Start, fate: Fate | None, signed_in: bool, again: bool, alarms: list[str]
+) -> None:
+    former = await dialled_once(start)
+    former.asterisk.signed_in = signed_in
+    successor = start(former.asterisk, fate)
+    await successor.hears(CONNECTED)
+    assert successor.alarms == alarms
+    if fate is not None:
+        # Not at once but after a moment, which the test does not wait for.
+        due = successor.journal.next_due_s()
+        assert due is not None
+        assert due <= 5
+        successor.journal._cases[CASE].timers["try the role again"] = 0
+        await successor.runner.fire_due_timers()
+    if again:
+        await successor.until(lambda: former.asterisk.dialled() == [FIRST, SECOND])
+    else:
+        assert former.asterisk.dialled() == [FIRST]
+
+
+async def test_while_the_dialplan_owns_the_case_it_is_claimed_and_nothing_is_dialled(
+    start: Start,
+) -> None:
+    controller = start()
+    controller.asterisk.owner = "dialplan"
+    await controller.hears(CONNECTED)
+    assert controller.rescue.claimable() == [CASE]
+    assert controller.asterisk.dialled() == []
+    await controller.hears(room("controller"))
+    await controller.until(controller.asterisk.dialled)
+
+
+async def test_an_elder_who_hung_up_unseen_closes_the_case(start: Start) -> None:
+    former = await dialled_once(start)
+    former.asterisk.channels = []
+    successor = start(former.asterisk)
+    await successor.hears(CONNECTED)
+    assert successor.journal.open_cases() == []
+    case = successor.journal.case(CASE)
+    assert case is not None
+    assert case.closed_uncertain
+
+
+async def test_a_left_over_dial_is_withdrawn(start: Start) -> None:
+    former = await dialled_once(start)
+    former.asterisk.channels = [ELDER, SEAT, channel(FIRST, "placeholder")]
+    former.asterisk.members = [CASE, "s1"]
+    successor = start(former.asterisk)
+    await successor.hears(CONNECTED)
+    hangup = ("Hangup", {"Channel": FIRST, "Cause": "16"})
+    await successor.until(lambda: hangup in successor.asterisk.asked)
+
+
+async def test_nothing_is_claimed_without_asterisk_or_while_something_lies(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = await dialled_once(start)
+    assert controller.rescue.claimable() == [CASE]
+    monkeypatch.setattr(rescue_module, "STALE_S", 0.05)
+    controller.hold = asyncio.Event()
+    controller.asterisk.urgent.put_nowait(room())
+    await controller.until(lambda: controller.rescue.claimable() == [])
+    controller.hold.set()
+    await controller.until(lambda: controller.rescue.claimable() == [CASE])
+    await controller.hears(cast("dict[str, Any]", None))
+    assert controller.rescue.claimable() == []
+
+
+async def test_a_dial_that_is_not_sent_in_time_gives_the_case_away(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_module, "STALE_S", 0.05)
+    controller = start()
+    await controller.hears(CONNECTED)
+    await controller.until(controller.asterisk.dialled)
+    controller.dialler._waiting["x"] = (
+        CallSeat(id="x", case_id=CASE, role="A"),
+        asyncio.get_running_loop().time() - 1,
+    )
+    assert controller.rescue.claimable() == []
+
+
+async def test_after_a_standstill_everything_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    asterisk, looked = Asterisk(), asyncio.Event()
+    monkeypatch.setattr(lease, "STOOD_STILL_S", -1.0)
+    claims = asyncio.create_task(
+        lease.keep_claims(cast("Ami", asterisk), lambda: [CASE], looked.set)
+    )
+    async with asyncio.timeout(2):
+        await looked.wait()
+    claims.cancel()
+    await asyncio.wait((claims,))
+    (name, fields), *_ = asterisk.asked
+    assert (name, fields["Family"], fields["Key"]) == ("DBPut", "rescue/claim", CASE)
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def heard(event: str, **fields: Any) -> list[type[Event]]:
+    return [type(one) for one in rescue_events({"Event": event, **fields})]
+
+
+def test_asterisks_words_about_an_emergency() -> None:
+    for step, ours in (
+        ("room", RoomOpened), ("takeover", TookOver), ("controller", HandedBack),
+        ("gone", ElderGone),
+    ):  # fmt: skip
+        assert [type(one) for one in rescue_events(room(step))] == [ours]
+    assert rescue_events(room("seats")) == ()
+    assert heard("ConfbridgeJoin", **SEAT) == [PersonJoined]
+    assert heard("ConfbridgeLeave", **SEAT) == [PersonLeft]
+    assert heard("ConfbridgeJoin", **ELDER) == []
+    assert heard("ConfbridgeLeave", **ELDER) == [ElderLeft]
+    assert heard("Hangup", **ELDER) == [ElderGone]
+    assert heard("Hangup", **SEAT) == []
+    assert heard("OriginateResponse", ActionID=FIRST, Response="Success") == [DialAnswered]
+    assert heard("OriginateResponse", ActionID=FIRST, Response="Failure") == [DialFailed]
+
+
+@pytest.mark.parametrize("odd", ["", "\x00", "x" * 5000, ["a"], "n-1.1-A1; DROP", "💥"])
+def test_odd_words_are_no_fault(odd: Any) -> None:
+    for event in ("UserEvent", "ConfbridgeJoin", "ConfbridgeLeave", "OriginateResponse", "Hangup"):
+        names = ("UserEvent", "Call", "Step", "Uniqueid", "ActionID", "Response", "ChanVariable")
+        rescue_events({"Event": event, **dict.fromkeys(names, odd)})
+        rescue_events({"Event": event, "UserEvent": "Rescue", "Call": odd, "Step": odd})
+
+
+def test_a_dial_names_its_case() -> None:
+    assert case_of(FIRST) == CASE
+    assert case_of("test-17") == ""
+    assert case_of("n-1.1") == ""
+    channels = [channel(FIRST, "placeholder"), channel(f"{FIRST}-2", "placeholder"), ELDER]
+    assert living_dials(CASE, channels) == (FIRST,)
+    assert living_dials("n-1.2", channels) == ()
+    assert living_dials(CASE, [ELDER, SEAT]) == (FIRST,), "the seat is on its way into the room"
