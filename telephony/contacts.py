@@ -12,7 +12,7 @@ from telephony.ami import Ami, AmiRefused
 FAMILY: Final = "rescue/contact"
 MOST: Final = 9
 NOT_DIALLED: Final = re.compile(r"[^0-9+]")
-SHORT: Final = frozenset({"110", "119", "120", "122"})
+NEVER: Final = re.compile(r"\+?(00)?(86)?0*(110|119|120|122)")
 
 
 def digits(number: str) -> str:
@@ -33,6 +33,6 @@ async def write_contacts(ami: Ami, contacts: Mapping[str, Sequence[str]]) -> Non
         # It is refused when there were none before.
         with suppress(AmiRefused):
             await ami.action("DBDelTree", Family=f"{FAMILY}/{key}")
-        callable_ = [one for one in map(digits, numbers) if one and one not in SHORT][:MOST]
+        callable_ = [one for one in map(digits, numbers) if one and not NEVER.fullmatch(one)][:MOST]
         for place, number in enumerate(callable_, 1):
             await ami.action("DBPut", Family=f"{FAMILY}/{key}", Key=str(place), Val=number)

@@ -6,8 +6,10 @@ the answer and after the talk; the elder stays in the room, and nobody is dialle
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql import codec
 from sql.case_file import CaseFile, line_of
+from sql.local_journal import LocalJournal
 from sql.models import Case, Journal, Outbox
 from tests.audio import tone_seconds
+from tests.database.centre import Clock, Nobody
 from tests.house import (
     House,
     Town,
@@ -37,6 +41,7 @@ from tests.observer import Message, wait_until
 from tests.telephone import Block, Leg, claim_addresses
 from workflows import emergency
 from workflows.events import DialAttempted, RoomOpened
+from workflows.runner import Runner
 
 ELDER, SEAT = 480, 740
 EMERGENCY = "96000"
@@ -296,3 +301,59 @@ def test_stopped_for_three_seconds(town: Town, stage: str) -> None:
     assert len(town.carrier.phone("1001").legs()) == 1
     assert_heard_each_other(town, elder, seat.wait_talking())
     assert list(closed(town.house, case)) == [f"{case}-A1"]
+
+
+@contextmanager
+def locked(house: House) -> Iterator[None]:
+    """Somebody holds the database, and nobody else can write."""
+    connection = sqlite3.connect(house.home.root / "careline.db", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+def test_a_whole_emergency_while_the_database_is_away(town: Town) -> None:
+    town.carrier.phone("1001").answers(0.3, SEAT)
+    with locked(town.house):
+        case, elder, since = calls_for_help(town)
+        wait_together(town, case, since)
+        seat = town.carrier.phone("1001").wait_ringing().wait_talking()
+        assert_heard_each_other(town, elder, seat)
+        assert list(town.house.home.rescue.iterdir())
+    effects = closed(town.house, case)
+    assert {row.id: row.result for row in effects.values()} == {f"{case}-A1": "answered"}
+    told = events_of(town.house, case)
+    assert told.count("RoomOpened") == told.count("PersonJoined") == 1
+    assert not town.observer.find("Rescue", since, Step="takeover"), "we handled it all the while"
+    assert ended_call(town.house, case, 30).result == "answered"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+async def test_a_full_disk_stops_no_rescue(small_disk: Path) -> None:
+    """The journal's disk is full: the case goes on in memory, it is said, and mended when it is."""
+    said: list[bool] = []
+    journal = LocalJournal(small_disk / "rescue", emergency.PROCESS, said.append)
+    journal.load()
+    runner = Runner(codec.PROCESSES, journal, Clock(), Nobody())
+    at, ballast = datetime.now(UTC), small_disk / "ballast"
+    fill_up(ballast)
+    case = await runner.handle(RoomOpened(case_id="n-1.1", at=at))
+    assert emergency.unsent(case), "a seat is asked all the same"
+    assert said == [False]
+    ballast.unlink()
+    await runner.handle(DialAttempted(case_id="n-1.1", at=at, effect="n-1.1-A1"))
+    assert said == [False, True]
+    again = LocalJournal(small_disk / "rescue", emergency.PROCESS, said.append)
+    again.load()
+    assert again.case("n-1.1") == journal.case("n-1.1"), "what was owed to the disk is there now"
+
+
+def fill_up(file: Path) -> None:
+    with file.open("wb", buffering=0) as ballast:
+        for size in (2**16, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    ballast.write(b"x" * size)
