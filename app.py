@@ -95,8 +95,9 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
         catch_up=recorder.catch_up,
     )  # fmt: skip
     emergencies = Emergencies(
-        home.rescue, ami, store, picture, clock, seats=seats, zone=centre.zone
-    )
+        home.rescue, ami, store, picture, clock,
+        seats=seats, zone=centre.zone, recorder=recorder,
+    )  # fmt: skip
 
     async def tell(event: Event, because: str | None) -> Any:
         if isinstance(event, (PauseSeat, ResumeSeat)):

@@ -18,14 +18,16 @@ from sql import codec
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from telephony.ami import Ami
+from telephony.cel import FateKind
 from telephony.dialler import Dialler
+from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
 from workflows import emergency
 from workflows.effects import RaiseAlarm
 from workflows.errors import StoreDown
 from workflows.events import Event
-from workflows.ports import Clock, Fate, FlightRecorder, Posted
+from workflows.ports import Clock, Fate, Outcome, Posted
 from workflows.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -35,11 +37,23 @@ LEAST_PAUSE_S: Final = 0.1
 JOURNAL: Final = "journal"
 
 
-class NoRecords:
-    """Fulfils `workflows.ports.FlightRecorder` where Asterisk keeps no records of its channels."""
+KNOWN: Final = {
+    FateKind.NEVER_STARTED: Outcome.NEVER,
+    FateKind.FAILED: Outcome.FAILED,
+    FateKind.ANSWERED: Outcome.ANSWERED,
+}
 
-    async def fate_of(self, effect_id: str) -> Fate | None:  # noqa: ARG002 — the port's name.
-        return None
+
+class Records:
+    """Fulfils `workflows.ports.FlightRecorder` with Asterisk's own flight record."""
+
+    def __init__(self, recorder: FlightRecorder) -> None:
+        self._recorder: Final = recorder
+
+    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate | None:
+        found = await self._recorder.fate_of(effect_id, asked_at)
+        outcome = KNOWN.get(found.kind)
+        return Fate(outcome, found.started_at, found.ended_at) if outcome else None
 
 
 class Performer:
@@ -75,7 +89,7 @@ class Emergencies:
         *,
         seats: Sequence[str],
         zone: ZoneInfo,
-        recorder: FlightRecorder | None = None,
+        recorder: FlightRecorder,
     ) -> None:
         self._ami: Final = ami
         self._store: Final = store
@@ -86,7 +100,7 @@ class Emergencies:
         performer = Performer(picture, self._dialler)
         self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
         self._rescue: Final = Rescue(
-            ami, self._dialler, self._journal, recorder or NoRecords(),
+            ami, self._dialler, self._journal, Records(recorder),
             handle=self.handle, seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
         self._is_kept = True

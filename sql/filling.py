@@ -122,10 +122,14 @@ async def _note_result(session: AsyncSession, step: Step) -> None:
 
 
 async def _settle(session: AsyncSession, dial: str, result: str, step: Step) -> None:
-    """The first that is certain stays; what was uncertain gives way to it."""
+    """The first that is certain stays; what was uncertain gives way to it.
+
+    A withdrawal makes nothing certain: what was perhaps called may have rung before it.
+    """
+    before = ("",) if result == "cancelled" else ("", "uncertain")
     await session.execute(
         update(Outbox)
-        .where(Outbox.id == dial, Outbox.result.in_(("", "uncertain")))
+        .where(Outbox.id == dial, Outbox.result.in_(before))
         .values(result=result, done_at=step.event.at)
     )
 

@@ -187,7 +187,7 @@ class Rescue:
         if asked.state is not role.State.ASKED or asked.sent_at is None or asked.dial in dials:
             return case
         at, dial = self._now(), asked.dial
-        fate = await self._recorder.fate_of(dial)
+        fate = await self._recorder.fate_of(dial, asked.sent_at)
         fact: Event
         match fate.outcome if fate else None:
             case Outcome.ANSWERED:

@@ -118,6 +118,6 @@ class Fate:
 class FlightRecorder(Protocol):
     """What Asterisk itself wrote down about its channels."""
 
-    async def fate_of(self, effect_id: str) -> Fate | None:
-        """What became of the dial with this id; None when the records cannot tell."""
+    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate | None:
+        """What became of the dial with this id, noted at `asked_at`; None when nobody can tell."""
         ...

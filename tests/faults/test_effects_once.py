@@ -161,7 +161,7 @@ def wait_back(house: House, before: int) -> None:
     wait_until(lambda: connects(house) > before, 30, "the new controller", house.log)
 
 
-@pytest.mark.row("ACD-20", "entry")
+@pytest.mark.row("ACD-20", part="entry")
 def test_an_elder_and_the_next_free_seat_hear_each_other(town: Town) -> None:
     town.carrier.phone("1001").answers(0.3, SEAT)
     case, elder, since = calls_for_help(town)

@@ -119,7 +119,7 @@ class Controller:
         self.told.append(f"{type(event).__name__} after {len(self.asterisk.asked)}")
         return await self.runner.handle(event, because)
 
-    async def fate_of(self, effect_id: str) -> Fate | None:
+    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate | None:
         return self.fate
 
     def case_changed(self, process: str, case: Any) -> None: ...
