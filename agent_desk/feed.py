@@ -39,7 +39,8 @@ class BoardFeed:
         self._feed: Final = Feed(self._snapshot)
         self._shown: dict[Key, Item] = {}
         self._sockets: Final[dict[web.WebSocketResponse, str]] = {}
-        self._reader: asyncio.Task[None] | None = None
+        self._noted: Final = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     # ── from the controller ──────────────────────────────────────────────────────────────────
 
@@ -47,19 +48,37 @@ class BoardFeed:
         """Read from here on; `ended` are the last calls that are over already."""
         for call in ended:
             self.take("call", call)
-        self._reader = asyncio.create_task(self._read(controller), name="desk feed")
+        self._tasks = [
+            asyncio.create_task(self._read(controller), name="desk feed"),
+            asyncio.create_task(self._draw(), name="desk board"),
+        ]
 
     @property
     def is_reading(self) -> bool:
-        """False when the reader has died of a fault: the process should be restarted."""
-        return self._reader is not None and not self._reader.done()
+        """False when reading or drawing has died of a fault: the process should be restarted."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def _read(self, controller: Controller) -> None:
         async for message in controller.feed():
-            self.take(message["kind"], message["data"])
+            self._note(message["kind"], message["data"])
+            self._noted.set()
+
+    async def _draw(self) -> None:
+        """Draw what was noted. What waits already is noted first, and all of it is drawn at once.
+
+        So a desk that got behind catches up instead of falling back further.
+        """
+        while True:
+            await self._noted.wait()
+            self._noted.clear()
+            self._publish_changes()
 
     def take(self, kind: str, data: dict[str, Any]) -> None:
         """Take one message of the controller and pass on what it changes."""
+        self._note(kind, data)
+        self._publish_changes()
+
+    def _note(self, kind: str, data: dict[str, Any]) -> None:
         was_away = self._picture.is_away
         try:
             self._picture.take(kind, data)
@@ -68,7 +87,6 @@ class BoardFeed:
             return
         if self._picture.is_away != was_away:
             self._feed.publish("back" if was_away else "away", {})
-        self._publish_changes()
 
     def _publish_changes(self) -> None:
         items = self._picture.items()
@@ -129,9 +147,9 @@ class BoardFeed:
             await socket.close(code=SIGNED_OUT)
 
     async def stop(self) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            await asyncio.gather(self._reader, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for socket in list(self._sockets):
             await socket.close(code=WSCloseCode.GOING_AWAY)
 

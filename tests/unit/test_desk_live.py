@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -134,6 +135,36 @@ async def test_browsers_hear_only_of_changes(picture: Picture) -> None:
         ("drop", "b"),
         ("put", "hotline"),
     ]
+
+
+class Controller:
+    """A controller whose feed has all of this waiting, and then nothing more."""
+
+    def __init__(self, *calls: Call) -> None:
+        self._messages = [
+            {"kind": "snapshot", "data": snapshot()},
+            *({"kind": "call", "data": codec.dump(call)} for call in calls),
+        ]
+
+    async def feed(self) -> AsyncGenerator[dict[str, Any], None]:
+        for message in self._messages:
+            yield message
+        await asyncio.Event().wait()
+
+
+async def test_a_desk_that_got_behind_draws_once(picture: Picture) -> None:
+    feed = BoardFeed(picture)
+    controller = Controller(*(waiting("a", queued) for queued in range(50)))
+    reader = cast("AsyncGenerator[dict[str, Any]]", feed.read())
+    async with aclosing(reader):
+        await anext(reader)
+        feed.start(cast("Any", controller), ())
+        heard = [await anext(reader) for _ in range(4)]
+    assert [m["data"].get("key") for m in heard] == [None, "a", "hotline", "emergency"]
+    assert heard[1]["data"]["item"]["since"] == at(49).timestamp() * 1000
+    assert feed.is_reading
+    await feed.stop()
+    assert not feed.is_reading
 
 
 def test_an_unreadable_message_is_logged_and_left_out(
