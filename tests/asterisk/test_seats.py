@@ -92,6 +92,7 @@ def whole_town(
         carrier = stack.enter_context(
             running_carrier(folder, block, centre, installation, asterisk_user)
         )
+        centre.wait_reachable("carrier")
         board = stack.enter_context(listening(described, home))
         yield Town(centre, carrier, board)
 

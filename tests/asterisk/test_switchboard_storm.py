@@ -86,6 +86,7 @@ def scene(
         carrier = stack.enter_context(
             running_carrier(folder, block, centre, installation, asterisk_user)
         )
+        centre.wait_reachable("carrier")
         board = stack.enter_context(listening(described, home))
         made = Scene(centre, carrier, board)
         carrier.number(FAR).answers(0.1)
