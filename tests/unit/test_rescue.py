@@ -43,9 +43,7 @@ FIRST, SECOND = f"{CASE}-A1", f"{CASE}-A2"
 CONNECTED: Final = {"Event": "Connected"}
 
 
-def channel(
-    id_: str, party: str, case: str = CASE, effect: str = "", **more: str
-) -> dict[str, Any]:
+def channel(id_: str, party: str, effect: str = "", **more: str) -> dict[str, Any]:
     variables = [f"CARELINE_CALL={CASE}", f"CARELINE_PARTY={party}", f"CARELINE_EFFECT={effect}"]
     return {"Uniqueid": id_, "ChanVariable": variables, "Channel": "PJSIP/1001-1", **more}
 
