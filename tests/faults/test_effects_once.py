@@ -191,6 +191,7 @@ def test_when_the_seat_leaves_the_next_is_brought(town: Town) -> None:
     assert [row.result for row in closed(town.house, case).values()] == ["answered"] * 2
 
 
+@pytest.mark.row("BAK-07", part="calls")
 def test_killed_after_the_dial_was_sent(town: Town) -> None:
     town.carrier.phone("1001").answers(7, SEAT)
     case, elder, since = calls_for_help(town)
@@ -204,6 +205,7 @@ def test_killed_after_the_dial_was_sent(town: Town) -> None:
     assert ended_call(town.house, case).result == "answered"
 
 
+@pytest.mark.row("BAK-07", part="calls")
 def test_killed_after_the_answer(town: Town) -> None:
     town.carrier.phone("1001").answers(0.3, SEAT)
     case, elder, since = calls_for_help(town)
@@ -219,6 +221,7 @@ def test_killed_after_the_answer(town: Town) -> None:
     assert {row.id: row.result for row in effects.values()} == {f"{case}-A1": "answered"}
 
 
+@pytest.mark.row("BAK-07", part="calls")
 def test_killed_and_the_seat_hung_up_meanwhile(town: Town) -> None:
     town.carrier.phone("1001").answers(0.3, SEAT)
     case, elder, since = calls_for_help(town)
