@@ -229,6 +229,8 @@ def _of_ringing(event: str, body: Body) -> Step | None:
             return Step(_("Seat %s rings") % body["seat"], tone="wait")
         case "SeatMissed":
             return Step(_("Seat %s did not answer") % body["seat"])
+        case "SeatLost":
+            return Step(_("The phone of seat %s vanished; the caller waits again") % body["seat"])
         case "SeatAnswered":
             return Step(_("Seat %s answered") % body["seat"], tone="talk")
         case "PartyRang":

@@ -25,6 +25,7 @@ from workflows.events import (
     PartyAnswered,
     PartyRang,
     SeatAnswered,
+    SeatLost,
     SeatMissed,
     SeatRang,
 )
@@ -230,6 +231,8 @@ class Translator:
             case "DialEnded":
                 status = DIAL_RESULTS.get(plain(ami.get("Status")), DialResult.FAILED)
                 return (DialEnded(case_id=call, at=at, result=status),)
+            case "SeatLost":
+                return (SeatLost(case_id=call, at=at, seat=plain(ami.get("Seat"), 5)),)
             case "LegEnded" if plain(ami.get("Uniqueid")):
                 return (self._leg_ended(call, at, ami),)
             case _:

@@ -45,6 +45,7 @@ from workflows.events import (
     RecordingMade,
     RequestAccepted,
     SeatAnswered,
+    SeatLost,
     SeatMissed,
     SeatRang,
 )
@@ -73,6 +74,7 @@ class Trigger(Enum):
     STILL_RINGING = "still ringing"
     NOBODY_RINGS = "nobody rings"
     ANSWERED = "answered"
+    LEFT_ALONE = "left alone"
     DIAL_OVER = "dial over"
     LEG_GONE = "leg gone"
     OVER = "over"
@@ -319,6 +321,14 @@ def with_order(call: Call, order: LinkedOrder) -> Call:
     return replace(call, orders=(*call.orders, order))
 
 
+def is_alone(call: Call) -> bool:
+    """Whether nobody is with an elder in an emergency, who stays in the room all the same."""
+    others = [leg for leg in call.legs if leg.id != call.id]
+    return call.entry is Entry.EMERGENCY and not any(
+        leg.answered_at and not leg.ended_at for leg in others
+    )
+
+
 def without_ringing(call: Call, leg: str) -> Call:
     return replace(call, ringing=tuple(other for other in call.ringing if other != leg))
 
@@ -329,6 +339,8 @@ def without_ringing(call: Call, leg: str) -> Call:
 def classify(call: Call, event: Event) -> Trigger:
     """Say what the event means for this call. Every condition lives here."""
     match event:
+        case CallArrived() | LegEnded() if call.state is State.TALKING and is_alone(call):
+            return Trigger.LEFT_ALONE
         case CallArrived() | CallPlaced():
             return Trigger.CAME
         case KeyPressed():
@@ -338,11 +350,16 @@ def classify(call: Call, event: Event) -> Trigger:
         case SeatRang(leg=leg) | PartyRang(leg=leg):
             # Of a leg whose end or answer is known already this is old news.
             return Trigger.RANG if leg in call.ringing else Trigger.NOTHING_NEW
+        case SeatLost():
+            return Trigger.LEFT_ALONE
         case SeatMissed() | LegEnded():
             # A placed call ends its ringing by DialEnded, which knows why.
             if call.state is not State.RINGING or call.direction is Direction.OUTBOUND:
                 return Trigger.LEG_GONE
             return Trigger.STILL_RINGING if call.ringing else Trigger.NOBODY_RINGS
+        case SeatAnswered() if is_alone(call) and call.state is not State.ENDED:
+            # It has left the room already.
+            return Trigger.LEFT_ALONE
         case SeatAnswered() | PartyAnswered():
             return Trigger.ANSWERED
         case DialEnded():
@@ -457,6 +474,8 @@ BEFORE_THE_END: Final = {
     Trigger.STILL_RINGING:     Rule(State.RINGING),
     Trigger.NOBODY_RINGS:      Rule(State.WAITING),
     Trigger.ANSWERED:          Rule(State.TALKING),
+    # Only a talk can be lost; a leg that ends before it is one that rang.
+    Trigger.LEFT_ALONE:        Rule(State.WAITING),
     Trigger.DIAL_OVER:         Rule(State.ENTERED),
     Trigger.LEG_GONE:          Rule(State.ENTERED),
     Trigger.OVER:              Rule(State.ENDED, end),
@@ -537,6 +556,7 @@ PROCESS: Final = Process(
         SeatRang,
         SeatMissed,
         SeatAnswered,
+        SeatLost,
         PartyRang,
         PartyAnswered,
         DialEnded,

@@ -97,6 +97,13 @@ class SeatMissed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeatLost(Event):
+    """The seat's phone vanished in the talk; the caller waits again, before all others."""
+
+    seat: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SeatAnswered(Event):
     seat: str
     leg: str

@@ -56,6 +56,7 @@ from workflows.events import (
     RecordingMade,
     RequestAccepted,
     SeatAnswered,
+    SeatLost,
     SeatMissed,
     SeatRang,
 )
@@ -70,9 +71,14 @@ def after(seconds: float) -> datetime:
     return NOW + timedelta(seconds=seconds)
 
 
-def arrived(*elders: KnownElder, at: datetime = NOW, caller: str = "+8613800000000") -> Event:
+def arrived(
+    *elders: KnownElder,
+    at: datetime = NOW,
+    caller: str = "+8613800000000",
+    entry: Entry = Entry.HOTLINE,
+) -> Event:
     return CallArrived(
-        case_id=ID, at=at, entry=Entry.HOTLINE, caller=caller, callee="96100",
+        case_id=ID, at=at, entry=entry, caller=caller, callee="96100",
         caller_raw="13800000000", trunk="carrier", node="node1", elders=elders,
     )  # fmt: skip
 
@@ -99,6 +105,10 @@ def missed(seat: str, at: datetime = NOW) -> Event:
 
 def answered(seat: str, at: datetime = NOW) -> Event:
     return SeatAnswered(case_id=ID, at=at, seat=seat, leg=f"leg-{seat}")
+
+
+def lost(seat: str) -> Event:
+    return SeatLost(case_id=ID, at=NOW, seat=seat)
 
 
 def party_rang(leg: str = "far", at: datetime = NOW) -> Event:
@@ -203,6 +213,9 @@ def violations(before: Walked, now: Walked, wanted: tuple[Effect, ...]) -> list[
         and bool(call.ringing or call.position),
         "it rings nowhere": inbound and call.state is State.RINGING and not call.ringing,
         "it talks and nobody answered": call.state is State.TALKING and not call.answered_at,
+        "an elder in an emergency talks to nobody": call.state is State.TALKING
+        and call.entry is Entry.EMERGENCY
+        and not any(leg.answered_at and not leg.ended_at for leg in call.legs if leg.id != ID),
         "its seat is forgotten": bool(was.seat and not call.seat),
         "its sound is forgotten": bool(was.sound and not call.sound),
         "a leg's answer or end is forgotten": forgets_a_leg(was, call),
@@ -251,6 +264,10 @@ AFTERMATH: Final = (
     arrived(WANG), rang("1001"), answered("1001"), leg_ended(ID, "caller"), ended(), vanished(),
     made(), failed(), due(), linked(),
 )  # fmt: skip
+ROOM: Final = (
+    arrived(WANG, entry=Entry.EMERGENCY), rang("1001"), answered("1001"),
+    answered("1002"), leg_ended("leg-1001"), leg_ended("leg-1002"), lost("1002"), ended(),
+)  # fmt: skip
 OUTBOUND: Final = (
     placed(), party_rang(), party_rang("second"), party_answered("second"),
     leg_ended("second", "called"), dialled(DialResult.BUSY), dialled(DialResult.ANSWERED), ended(),
@@ -259,7 +276,9 @@ OUTBOUND: Final = (
 
 
 @pytest.mark.parametrize(
-    "universe", [INBOUND, AFTERMATH, OUTBOUND], ids=["inbound", "aftermath", "outbound"]
+    "universe",
+    [INBOUND, ROOM, AFTERMATH, OUTBOUND],
+    ids=["inbound", "room", "aftermath", "outbound"],
 )
 def test_no_order_of_events_leaves_a_call_in_disorder(universe: tuple[Event, ...]) -> None:
     """Also when the first that is heard of a call is its middle, or its end."""
@@ -537,3 +556,13 @@ def test_nothing_that_comes_late_doubts_a_kept_recording(late: Event) -> None:
     call, wanted = play(*before, late)
     assert call.recording is recording.State.KEPT
     assert wanted == play(*before)[1]
+
+
+def test_a_caller_whose_seat_vanished_waits_and_is_answered_again() -> None:
+    call, _ = play(arrived(), queued(), answered("1001"), lost("1001"))
+    assert call.state is State.WAITING
+    call, _ = play(
+        arrived(), queued(), answered("1001"), lost("1001"), queued(), rang("1002"),
+        answered("1002"), ended(),
+    )  # fmt: skip
+    assert (call.state, call.seat, call.result) == (State.ENDED, "1002", Result.ANSWERED)
