@@ -82,7 +82,7 @@ def sites() -> Iterator[Sites]:
 def site(sites: Sites, fault: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A running Careline with its surroundings; what a failed test leaves is not used again."""
     yield sites.get(own_clock=fault in CLOCKS)
-    if request.node.stash.get(FAILED, True):
+    if fault in CLOCKS or request.node.stash.get(FAILED, True):
         sites.close()
 
 

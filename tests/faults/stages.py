@@ -95,6 +95,11 @@ def dial(site: Site, number: str) -> Scene:
     return Scene(site, caller, call_id, elder, since)
 
 
+def nobody(site: Site) -> Scene:
+    """No call at all: a fault in a quiet hour."""
+    return Scene(site, "", "", None, {}, is_over=True)
+
+
 def menu(site: Site) -> Scene:
     """The elder hears the menu and has not chosen yet."""
     site.seats_ring()

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.queries import calls
-from tests.audio import tone_seconds
 from tests.house import (
     House,
     Town,
@@ -67,27 +66,6 @@ def talking(town: Town) -> tuple[str, Leg, Leg]:
 
     town.house.wait_for(answered, f"the answer of {call_id} in the database")
     return call_id, elder, seat
-
-
-def connects(house: House) -> int:
-    """How often a controller has connected to Asterisk in this home."""
-    log = (house.home.logs / "controller.log").read_text("utf-8")
-    return log.count("connected to Asterisk")
-
-
-@pytest.mark.parametrize("name", ["controller", "worker", "desk"])
-def test_a_talk_goes_on_while_a_process_is_killed(town: Town, name: str) -> None:
-    call_id, elder, seat = talking(town)
-    os.kill(town.house.child(name), signal.SIGKILL)
-    listen(elder, 2)
-    if name == "controller":
-        wait_until(lambda: connects(town.house) == 2, 20, "the new controller", town.house.log)
-    elder.hang_up()
-    row = kept_recording(town.house, call_id)
-    assert (row.result, row.state) == ("answered", "ended")
-    assert not row.ended_uncertain
-    assert tone_seconds(seat.heard(), ELDER) > 0.5
-    assert len(town.house.wait_for(lambda s: calls.orders_of(s, call_id), "its order")) == 1
 
 
 def test_a_call_whose_end_nobody_wrote_down_is_marked_uncertain(town: Town) -> None:

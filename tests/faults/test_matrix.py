@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults.faults import FAULTS, LASTS
 from tests.faults.site import Site
-from tests.faults.stages import STAGES
+from tests.faults.stages import STAGES, emergency_room, nobody
 from tests.faults.truth import (
     assert_nobody_dialled_twice,
     assert_recording,
@@ -42,10 +42,14 @@ PAIRS: Final = [(fault, stage) for fault in FAULTS for stage in STAGES]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "stage" not in metafunc.fixturenames:
+        return
     pairs = PAIRS if metafunc.config.getoption("full", False) else CHOICE
     metafunc.parametrize(("fault", "stage"), pairs, ids=[f"{f}×{s}" for f, s in pairs])
 
 
+@pytest.mark.row("BAK-06")
+@pytest.mark.row("BAK-07", part="calls")
 def test_the_call_and_its_truth_survive(site: Site, fault: str, stage: str, away_s: float) -> None:
     scene = STAGES[stage](site)
     scene.away_s = away_s
@@ -55,6 +59,7 @@ def test_the_call_and_its_truth_survive(site: Site, fault: str, stage: str, away
             scene.goes_on()
     scene.assert_held()
     scene.goes_on()
+    site.pause_seats(False)
     site.hang_up_all()
     site.assert_silent()
     cut = fault == "asterisk-killed" and stage in ("menu", "waiting", "ringing")
@@ -63,3 +68,18 @@ def test_the_call_and_its_truth_survive(site: Site, fault: str, stage: str, away
     assert_recording(scene, may_be_missing=fault in ("disk-full", "asterisk-killed"))
     assert_seats(site)
     assert_nobody_dialled_twice(scene, answers_once=fault != "phone-gone")
+
+
+@pytest.mark.row("BAK-06")
+@pytest.mark.parametrize("fault", ["database-away", "ami-half-open", "controller-stopped"])
+def test_an_emergency_that_comes_during_a_fault_reaches_a_seat(site: Site, fault: str) -> None:
+    with FAULTS[fault](nobody(site)):
+        scene = emergency_room(site)
+        assert scene.where == "room"
+    scene.goes_on()
+    site.hang_up_all()
+    site.assert_silent()
+    assert_row(scene, {"answered"}, in_order=True)
+    assert_recording(scene, may_be_missing=False)
+    assert_seats(site)
+    assert_nobody_dialled_twice(scene, answers_once=True)
