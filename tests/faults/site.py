@@ -121,6 +121,12 @@ class Site:
                 return {"Queue": "queue", "AGI": "menu"}.get(channel["Application"], "way")
         return "gone"
 
+    def close_line(self, call_id: str) -> None:
+        """End the line of a caller whose own telephone can no longer do it."""
+        for channel in self.channels():
+            if channel["Uniqueid"] == call_id:
+                self.observer.action("Hangup", Channel=channel["Channel"], Cause="16")
+
     def hang_up_all(self) -> None:
         for carrier in (self.carrier, *self.phones.values()):
             carrier.hang_up_all()

@@ -81,7 +81,7 @@ class Scene:
             self.elder.hang_up()
             assert tone_seconds(self.elder.heard(), SEAT) > 0.5
         else:
-            self.site.phones[self.seat].hang_up_all()
+            self.site.close_line(self.call_id)
         self.is_over = True
 
 
