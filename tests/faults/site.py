@@ -74,6 +74,8 @@ class Site:
     def start_phone(self, seat: str) -> None:
         """A phone that was gone comes back as it was."""
         phones = self.phones[seat]
+        # Nobody told of the end of the calls that it had.
+        phones.observer.events.append({"Event": "PhoneLost"})
         phones.start()
         phones.observer.set_global(f"DOES_phone-{seat}", self.does)
         phones.wait_registered(30)

@@ -132,3 +132,5 @@ def assert_one_at_a_time(seat: str, events: Sequence[Message]) -> None:
             live.add(event["Uniqueid"])
         elif event["Event"] == "Hangup":
             live.discard(event["Uniqueid"])
+        elif event["Event"] == "PhoneLost":
+            live.clear()
