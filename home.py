@@ -107,6 +107,7 @@ class Home:
         Nothing is followed out of the home: whoever writes there is not to be trusted by root.
         """
         self.refuse_newer()
+        self._refuse_foreign()
         self.root.mkdir(parents=True, exist_ok=True)
         found = self.root.stat()
         is_given = (found.st_uid, found.st_gid) == (uid, gid)
@@ -132,6 +133,20 @@ class Home:
             raise BadHome(
                 f"{self.root} was used by a newer Careline (layout {found}, this one knows "
                 f"{LAYOUT}); start that version again, or name another --home"
+            )
+
+    def _refuse_foreign(self) -> None:
+        """A folder of other people's files is never given away: `--home /srv` may be a slip."""
+        if (self.root / "version").exists() or not self.root.is_dir():
+            return
+        # Settings may be there before the first start, a disk of its own has a folder of its own,
+        # and a first start that was cut short has made some of ours.
+        made = (self.recordings, self.asterisk, self.logs, self.run, self.secrets, self.rescue)
+        ours = {"lost+found", *(path.name for path in (self.config, *made))}
+        if foreign := sorted({path.name for path in self.root.iterdir()} - ours):
+            raise BadHome(
+                f"{self.root} holds {foreign[0]!r} and is no home of Careline; name an empty or "
+                "new folder with --home"
             )
 
     def secret(self, name: str) -> str:

@@ -143,7 +143,9 @@ def _install(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    make_ready(Wants(Kind.RUN))
+    # It only looks: an environment that services run in is not made anew under them.
+    if not Environment().python.exists():
+        make_ready(Wants(Kind.RUN))
     words = [*_places(options, default_home()), *(["--json"] if options.json else [])]
     become(["-m", "launch.doctor", *words])
 

@@ -147,6 +147,8 @@ RestartSec=5
 
 def process(plan: Plan, name: str) -> str:
     capability = LOW_PORTS if name == "desk" else NO_CAPABILITY
+    # While the database is away the controller is not ready, and handles emergencies all the same.
+    start_limit = "infinity" if name == "controller" else "60"
     return f"""\
 # Written by ./careline install.
 [Unit]
@@ -162,7 +164,7 @@ ExecStart={plan.run(str(plan.checkout / "app.py"), name)}
 WorkingDirectory={path(plan.checkout)}
 Restart=always
 RestartSec=500ms
-TimeoutStartSec=60
+TimeoutStartSec={start_limit}
 TimeoutStopSec=10
 WatchdogSec={HUNG_AFTER_S}
 WatchdogSignal=SIGKILL

@@ -77,7 +77,8 @@ def happened_at(event: AmiEvent) -> datetime:
     """Asterisk's own time of the event, aware UTC; ours if it says none."""
     try:
         return datetime.fromtimestamp(float(event["Timestamp"]), UTC)
-    except (KeyError, TypeError, ValueError, OverflowError):
+    # Beyond the years that the C library knows it is an OSError.
+    except (KeyError, TypeError, ValueError, OverflowError, OSError):
         return datetime.now(UTC)
 
 

@@ -95,6 +95,21 @@ def test_no_permission_is_said_with_the_place_and_the_way_out() -> None:
     )
 
 
+@pytest.mark.parametrize("there", [[], ["careline.toml"], ["logs", "secrets", "lost+found"]])
+def test_a_new_home_or_a_half_made_one_is_given_to_its_user(
+    tmp_path: Path, there: list[str]
+) -> None:
+    for name in there:
+        (tmp_path / name).mkdir()
+    Home(tmp_path).give_to(os.getuid(), os.getgid())
+
+
+def test_a_folder_of_other_things_is_given_to_nobody(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    with pytest.raises(BadHome, match="letters"):
+        Home(tmp_path).give_to(os.getuid(), os.getgid())
+
+
 # ── secrets ───────────────────────────────────────────────────────────────────────────────────
 
 

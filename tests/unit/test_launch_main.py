@@ -13,7 +13,7 @@ import pytest
 
 from launch import main, steps
 from launch.steps import CHECKOUT, SetupError
-from launch.venv import Kind
+from launch.venv import Environment, Kind
 
 
 class Became(Exception):
@@ -74,7 +74,16 @@ def test_install_and_doctor_hand_over_what_they_were_told(ready: list[main.Wants
     with pytest.raises(Became) as became:
         main.main(["doctor", "--home", "somewhere", "--json"])
     assert became.value.args == ("-m", "launch.doctor", "--home", f"{here}/somewhere", "--json")
-    assert ready == [main.wants_to_run(), main.Wants(Kind.RUN)]
+    assert ready == [main.wants_to_run()], "the doctor changes no environment that is there"
+
+
+def test_the_doctor_makes_an_environment_where_there_is_none(
+    ready: list[main.Wants], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(main, "Environment", lambda: Environment(tmp_path))
+    with pytest.raises(Became):
+        main.main(["doctor"])
+    assert ready == [main.Wants(Kind.RUN)]
 
 
 def test_a_bench_gets_asterisk_and_all_its_words(ready: list[main.Wants]) -> None:
