@@ -246,6 +246,8 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
     """What takes long: so far, making recordings."""
     from recordings.worker import RecordingRound
 
+    # A conversion takes what the calls and the desk leave over, never the other way round.
+    os.nice(10)
     database = Database(settings.database_url(home.root))
     store = SqlStore(database, settings.centre.zone, settings.sites[0].code)
     link = Controller(home.control_socket, home.secret("control"))
