@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
 from telephony.dialler import Dialler
-from telephony.listings import live_channels
+from telephony.listings import live_channels, people_in, rooms_of
 from telephony.rescue_events import elders_in_rooms, living_dials, person_on, rescue_events
 from telephony.translate import plain
 from workflows import emergency, role
@@ -145,9 +145,7 @@ class Rescue:
 
     async def _adopt_all(self) -> None:
         channels = await live_channels(self._ami)
-        rooms = [
-            plain(one.get("Conference")) for one in await self._ami.listing("ConfbridgeListRooms")
-        ]
+        rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
         there = elders_in_rooms(channels, rooms)
         for case in self._cases.open_cases():
             if case.id not in there:
@@ -209,7 +207,7 @@ class Rescue:
         return settled
 
     async def _members(self, case_id: str) -> set[str]:
-        members = await self._ami.listing("ConfbridgeList", Conference=case_id)
+        members = await people_in(self._ami, case_id)
         return {plain(member.get("Uniqueid"), 120) for member in members}
 
     async def _seats_there(self) -> int:

@@ -74,8 +74,13 @@ class Asterisk:
         match name:
             case "CoreShowChannels":
                 return self.channels
+            # As Asterisk does: a list of nothing is refused.
+            case "ConfbridgeListRooms" if not self.channels:
+                raise AmiRefused("No active conferences.")
             case "ConfbridgeListRooms":
                 return [{"Conference": CASE}]
+            case "ConfbridgeList" if not self.members:
+                raise AmiRefused("No Conference by that name found.")
             case "ConfbridgeList":
                 return [{"Uniqueid": id_} for id_ in self.members]
             case "DBGet":
@@ -304,6 +309,15 @@ async def test_an_elder_who_hung_up_unseen_closes_the_case(start: Start) -> None
     case = successor.journal.case(CASE)
     assert case is not None
     assert case.closed_uncertain
+
+
+async def test_a_room_that_closed_while_it_was_read_keeps_no_case_back(start: Start) -> None:
+    former = await dialled_once(start)
+    former.asterisk.channels = [ELDER, channel(FIRST, "placeholder")]
+    former.asterisk.members = []
+    successor = start(former.asterisk)
+    await successor.hears(CONNECTED)
+    assert successor.rescue.claimable() == [CASE]
 
 
 async def test_a_left_over_dial_is_withdrawn(start: Start) -> None:
