@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sql import codec
 from sql.engine import Database
 from sql.models import Case, Journal, Outbox
-from sql.store import SqlStore
+from sql.store import SqlStore, end_alarm, raise_alarm
 from workflows.effects import CancelDial, Dial, Effect, EndAlarm, RaiseAlarm
 from workflows.events import (
     CaseFound,
@@ -45,13 +45,6 @@ class Step:
 
 async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
     """Write the step unless it is there already. Raises StoreDown."""
-    for effect in step.effects:
-        # Raising or ending twice is harmless; so they need not be in the step's own commit.
-        match effect:
-            case RaiseAlarm():
-                await store.raise_alarm(effect.key, effect.kind, effect.text, step.event.at)
-            case EndAlarm():
-                await store.end_alarm(effect.key, step.event.at)
     async with store.database.writing() as session:
         row = await session.get(Case, (process.name, step.event.case_id))
         if row is not None and row.version >= step.seq:
@@ -66,6 +59,7 @@ async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
         _post(session, process, step)
         await session.flush()
         await _note_result(session, step)
+        await _note_alarms(session, step)
 
 
 def _write_journal(session: AsyncSession, process: Process[Any], step: Step) -> None:
@@ -97,6 +91,15 @@ def _post(session: AsyncSession, process: Process[Any], step: Step) -> None:
                     done_at=step.event.at if isinstance(effect, CancelDial) else None,
                 )
             )
+
+
+async def _note_alarms(session: AsyncSession, step: Step) -> None:
+    for effect in step.effects:
+        match effect:
+            case RaiseAlarm():
+                await raise_alarm(session, effect.key, effect.kind, effect.text, step.event.at)
+            case EndAlarm():
+                await end_alarm(session, effect.key, step.event.at)
 
 
 async def _note_result(session: AsyncSession, step: Step) -> None:

@@ -102,12 +102,12 @@ class SqlStore:
     async def raise_alarm(self, key: str, kind: str, text: str, at: datetime) -> bool:
         """Open the alarm unless one with this key is open; True when it is new."""
         async with self._database.writing() as session:
-            return await _raise_alarm(session, key, kind, text, at)
+            return await raise_alarm(session, key, kind, text, at)
 
     async def end_alarm(self, key: str, at: datetime) -> bool:
         """The trouble is over; True when an alarm was open."""
         async with self._database.writing() as session:
-            return await _end_alarm(session, key, at)
+            return await end_alarm(session, key, at)
 
     async def open_alarms(self) -> Sequence[Alarm]:
         """Every alarm whose trouble goes on, oldest first."""
@@ -232,9 +232,9 @@ class SqlTransaction:
             case StopTimer():
                 self._writes.timer(process.name, case_id, effect.name, None)
             case RaiseAlarm():
-                await _raise_alarm(self._session, effect.key, effect.kind, effect.text, at)
+                await raise_alarm(self._session, effect.key, effect.kind, effect.text, at)
             case EndAlarm():
-                await _end_alarm(self._session, effect.key, at)
+                await end_alarm(self._session, effect.key, at)
             case _:
                 assert type(effect).__name__ in codec.OUTBOX_EFFECTS, effect
                 return self._post(process, case_id, effect, at)
@@ -260,7 +260,7 @@ class SqlTransaction:
         self._versions.update(writes.versions())
 
 
-async def _raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at: datetime) -> bool:
+async def raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at: datetime) -> bool:
     is_open = await session.scalar(
         select(func.count()).select_from(Alarm).where(Alarm.key == key, Alarm.ended_at.is_(None))
     )
@@ -270,7 +270,7 @@ async def _raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at
     return True
 
 
-async def _end_alarm(session: AsyncSession, key: str, at: datetime) -> bool:
+async def end_alarm(session: AsyncSession, key: str, at: datetime) -> bool:
     ended = await session.execute(
         update(Alarm)
         .where(Alarm.key == key, Alarm.ended_at.is_(None))

@@ -17,13 +17,15 @@ from sql.engine import Database
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from tests.database.centre import NOW, Centre, Clock, Nobody, after
-from workflows import emergency
+from workflows import emergency, role
 from workflows.commands import CallAgain
 from workflows.events import (
     DialAnswered,
     DialAttempted,
+    DialFailed,
     DialLost,
     ElderGone,
+    EmergencyTimerFired,
     Event,
     Person,
     PersonJoined,
@@ -201,6 +203,20 @@ async def test_an_uncertain_dial_is_a_row_and_an_alarm(centre: Centre, folder: P
     alarms = await centre.store.open_alarms()
     assert [alarm.kind for alarm in alarms] == ["perhaps called"]
     assert [alarm.key for alarm, _ in Rescue(folder).journal.open_alarms()] == [alarms[0].key]
+
+
+async def test_a_restart_repeats_no_alarm_that_has_ended(centre: Centre, folder: Path) -> None:
+    """The steps are in the database already, and are read again from the disk."""
+    failed = DialFailed(case_id=CASE, at=after(1), effect=DIAL, reason="no route")
+    again = EmergencyTimerFired(case_id=CASE, at=after(2), name=role.TRY_AGAIN)
+    await Rescue(folder).play(*whole_case()[:2], failed, again)
+    for _ in range(3):
+        rescue = Rescue(folder)
+        async with filling(rescue, centre.store):
+            await until(lambda: not rescue.journal._cases[CASE].unfilled)  # noqa: B023
+    alarms = await centre.rows("SELECT kind, ended_at FROM alarm")
+    assert [alarm["kind"] for alarm in alarms] == ["dial failed"]
+    assert alarms[0]["ended_at"] is not None
 
 
 async def test_timers_outlive_a_controller(folder: Path) -> None:
