@@ -1,8 +1,10 @@
 """The emergency: an elder in a room, and who is with them (first rules; the whole rescue follows).
 
 The case begins when the elder is in the room, and its id is the call's. Composed of two tables: its
-life (alone, accompanied, closed) and role A (`workflows/role.py`). While the case is open there is
-always somebody with the elder, or a seat asked, or an alarm, or the dialplan acts alone.
+life (alone, accompanied, closed) and role A (`workflows/role.py`). An elder is alone for as long as
+no seat is with them: a contact in the room is welcome, and helps, but is nobody of the centre.
+While the case is open there is always a seat with the elder, or one asked, or an alarm, or the
+dialplan acts alone.
 """
 
 from __future__ import annotations
@@ -38,8 +40,10 @@ from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
 from workflows.role import Role
 
 NOBODY_CAME: Final = "nobody came"
-NOBODY_S: Final = 30
-"""After so long alone the dialplan may call the elder's contacts (K: contacts after 30 s)."""
+NOBODY_S: Final = 28
+"""After so long without a seat the dialplan is let act too. It needs two seconds to see that, and
+then rings the phones of those who pause and the elder's contacts (K: contacts after 30 s).
+"""
 HAND_BACK_DUE: Final = "hand-back due"
 HAND_BACK_S: Final = 3
 """The dialplan hands back within a quarter of a second of our sign of life."""
@@ -53,16 +57,17 @@ class State(Enum):
 
 class Trigger(Enum):
     LOOKED = "looked at anew"
-    SOMEBODY = "somebody is there"
-    NOBODY = "nobody is there"
+    SEAT = "a seat is there"
+    NO_SEAT = "no seat is there"
     NOBODY_CAME = "nobody came"
     ELDER_GONE = "elder gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emergency:
-    """One case. `is_left`: nobody came for us, so the dialplan is let act alone beside us.
+    """One case. `is_left`: no seat came for us, so the dialplan is let act alone beside us.
 
+    `alone_since`: since when no seat has been with the elder; None while one is.
     `elder_is_in`: the elder is in the room itself, and not on the way back into it.
     """
 
@@ -72,6 +77,7 @@ class Emergency:
     state: State = State.ALONE
     owner: Owner = Owner.CONTROLLER
     is_left: bool = False
+    alone_since: datetime | None = None
     elder_is_in: bool = True
     people: tuple[Person, ...] = ()
     closed_at: datetime | None = None
@@ -101,7 +107,7 @@ def record(case: Emergency, event: Event) -> Emergency:
         case TookOver():
             return replace(case, owner=Owner.DIALPLAN)
         case HandedBack():
-            return replace(case, owner=Owner.CONTROLLER, is_left=False)
+            return replace(case, owner=Owner.CONTROLLER)
         case EmergencyTimerFired(name=name) if name == HAND_BACK_DUE and not case.is_left:
             # Whatever keeps the dialplan from handing back, the elder does not wait for it.
             return replace(case, owner=Owner.CONTROLLER)
@@ -122,8 +128,8 @@ def classify(case: Emergency, event: Event) -> Trigger:
     """Say what the event means for the case's life."""
     if isinstance(event, ElderGone):
         return Trigger.ELDER_GONE
-    if case.people:
-        return Trigger.SOMEBODY
+    if seats(case):
+        return Trigger.SEAT
     match event:
         case RoomOpened() | CaseFound() | HandedBack() | TookOver():
             return Trigger.LOOKED
@@ -133,7 +139,7 @@ def classify(case: Emergency, event: Event) -> Trigger:
             # Also a case that begins with an odd fact, the rest of which was missed.
             return Trigger.LOOKED
         case _:
-            return Trigger.NOBODY
+            return Trigger.NO_SEAT
 
 
 def classify_role(case: Emergency, event: Event) -> role.Trigger:
@@ -156,8 +162,7 @@ def classify_role(case: Emergency, event: Event) -> role.Trigger:
         case DialFailed() if is_newest:
             return role.Trigger.FAILED
         case DialLost() if is_newest:
-            seen = bool(case.people or event.seats_there)
-            return role.Trigger.LOST if seen else role.Trigger.LOST_UNSEEN
+            return role.Trigger.LOST if event.seats_there else role.Trigger.LOST_UNSEEN
         case EmergencyTimerFired(name=role.TRY_AGAIN):
             return role.Trigger.AGAIN if ours else role.Trigger.NOT_NOW
         case CallAgain():
@@ -178,23 +183,35 @@ def alarm_of(case: Emergency) -> str:
 
 
 def look(case: Emergency, event: Event) -> CaseOutcome:
-    """The elder is alone: it is not to last, nor is the dialplan's having the case."""
-    watch = StartTimer(name=NOBODY_CAME, after_s=NOBODY_S)
-    if case.owner is Owner.CONTROLLER or case.is_left:
-        return case, (watch,)
-    return case, (watch, StartTimer(name=HAND_BACK_DUE, after_s=HAND_BACK_S))
+    """The elder is alone: it is not to last, nor is the dialplan's having the case.
+
+    However often the case goes to and fro, the time runs on from when the elder was left alone.
+    """
+    is_new = case.alone_since is None
+    since = min(case.alone_since or event.at, event.at)
+    case = replace(case, alone_since=since)
+    if case.is_left:
+        return case, ()
+    starts: list[Effect] = []
+    # What a controller finds may have outlived the clock of the one before.
+    if is_new or isinstance(event, CaseFound):
+        rest_s = max(0, NOBODY_S - round((event.at - since).total_seconds()))
+        starts.append(StartTimer(name=NOBODY_CAME, after_s=rest_s))
+    if case.owner is Owner.DIALPLAN:
+        starts.append(StartTimer(name=HAND_BACK_DUE, after_s=HAND_BACK_S))
+    return case, tuple(starts)
 
 
 def leave(case: Emergency, event: Event) -> CaseOutcome:
     """Let the dialplan call the contacts too; what we asked for goes on waiting beside it."""
-    text = f"{case.id}: nobody came within {NOBODY_S} s"
+    text = f"{case.id}: no seat came within {NOBODY_S} s"
     alarm = RaiseAlarm(key=alarm_of(case), kind="elder alone", text=text)
     return replace(case, is_left=True), (alarm,)
 
 
 def arrive(case: Emergency, event: Event) -> CaseOutcome:
     stops = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
-    return replace(case, is_left=False), stops
+    return replace(case, is_left=False, alone_since=None), stops
 
 
 def close(case: Emergency, event: Event) -> CaseOutcome:
@@ -206,16 +223,16 @@ def close(case: Emergency, event: Event) -> CaseOutcome:
 TABLE: Final[Table[State, Trigger, Emergency]] = {
     State.ALONE: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
-        Trigger.SOMEBODY:    Rule(State.ACCOMPANIED, arrive),
-        Trigger.NOBODY:      Rule(State.ALONE),
+        Trigger.SEAT:        Rule(State.ACCOMPANIED, arrive),
+        Trigger.NO_SEAT:     Rule(State.ALONE),
         Trigger.NOBODY_CAME: Rule(State.ALONE, leave),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
     },
     State.ACCOMPANIED: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
-        Trigger.SOMEBODY:    Rule(State.ACCOMPANIED),
-        Trigger.NOBODY:      Rule(State.ALONE, look),
-        # A timer that was due in the moment in which somebody came and left again.
+        Trigger.SEAT:        Rule(State.ACCOMPANIED),
+        Trigger.NO_SEAT:     Rule(State.ALONE, look),
+        # A timer that was due in the moment in which a seat came and left again.
         Trigger.NOBODY_CAME: Rule(State.ALONE, look),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
     },

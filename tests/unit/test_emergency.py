@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 import pytest
@@ -16,6 +16,7 @@ from workflows.effects import CallSeat, CancelDial, Effect, EndAlarm, RaiseAlarm
 from workflows.emergency import (
     HAND_BACK_DUE,
     NOBODY_CAME,
+    NOBODY_S,
     TABLE,
     Emergency,
     State,
@@ -23,6 +24,7 @@ from workflows.emergency import (
     begin,
     is_ours,
     is_wanted,
+    seats,
     step,
     unsent,
 )
@@ -186,7 +188,7 @@ def is_cared_for(node: Node) -> bool:
     case = node.case
     on_the_way = case.role_a.state in (role.State.ASKED, role.State.COMING)
     elsewhere = case.owner is Owner.DIALPLAN or not case.elder_is_in
-    return bool(case.people or on_the_way or node.alarms or elsewhere)
+    return bool(seats(case) or on_the_way or node.alarms or elsewhere)
 
 
 def test_in_no_order_of_events_is_an_elder_forgotten(everywhere: set[Node]) -> None:
@@ -218,12 +220,12 @@ def test_a_closed_case_stays_closed_and_asks_for_nothing(everywhere: set[Node]) 
             assert effects == ()
 
 
-def test_the_state_says_whether_somebody_is_with_the_elder(everywhere: set[Node]) -> None:
+def test_the_state_says_whether_a_seat_is_with_the_elder(everywhere: set[Node]) -> None:
     for case, _, _ in everywhere:
         if case.state is State.CLOSED:
             continue
-        assert (case.state is State.ACCOMPANIED) == bool(case.people), case
-        assert (case.role_a.state is role.State.FILLED) <= bool(case.people), case
+        assert (case.state is State.ACCOMPANIED) == bool(seats(case)), case
+        assert (case.role_a.state is role.State.FILLED) <= bool(seats(case)), case
 
 
 def test_every_fact_has_a_row_everywhere() -> None:
@@ -315,9 +317,40 @@ def test_when_nobody_comes_the_dialplan_is_let_act_too() -> None:
     case, asked = play(opened(), attempted(), fired(NOBODY_CAME))
     assert any(isinstance(effect, RaiseAlarm) for effect in asked)
     assert not is_ours(case)
-    case, _ = step(case, joined("c1", party="contact"))
-    assert is_ours(case)
+    alarm = next(effect for effect in asked if isinstance(effect, RaiseAlarm))
+    case, effects = step(case, joined("c1", party="contact"))
+    assert not is_ours(case), "the dialplan would hand back, and its ringing of the seats end"
+    assert EndAlarm(key=alarm.key) not in effects
     assert case.role_a.state is role.State.ASKED, "a contact is no seat"
+    case, effects = step(case, handed_back())
+    assert not is_ours(case)
+    case, effects = step(case, joined("s1"))
+    assert is_ours(case)
+    assert EndAlarm(key=alarm.key) in effects
+
+
+def watches(effects: Iterable[Effect]) -> list[int]:
+    """The seconds of every clock that was started for an elder who is alone."""
+    return [e.after_s for e in effects if isinstance(e, StartTimer) and e.name == NOBODY_CAME]
+
+
+def test_a_controller_that_comes_and_goes_keeps_no_elder_alone() -> None:
+    """The clock runs on through takeovers and returns; a new controller takes the rest of it."""
+    case, asked = play(opened(), attempted(), took_over(), handed_back(), took_over(), opened())
+    assert watches(asked) == [NOBODY_S]
+    for second, rest in ((10, NOBODY_S - 10), (20, NOBODY_S - 20), (3600, 0)):
+        at = NOW + timedelta(seconds=second)
+        case, effects = step(case, replace(found(Owner.DIALPLAN), at=at))
+        assert watches(effects) == [rest]
+    earlier = replace(found(Owner.DIALPLAN), at=NOW - timedelta(hours=1))
+    case, effects = step(case, earlier)
+    assert watches(effects) == [NOBODY_S], "a clock that was put back lengthens nothing"
+    case, effects = step(case, joined("c1", party="contact"))
+    assert case.alone_since == earlier.at, "a contact is no seat"
+    case, effects = step(case, joined("s1"))
+    assert case.alone_since is None
+    case, effects = step(case, left("s1"))
+    assert watches(effects) == [NOBODY_S]
 
 
 def test_a_second_seat_keeps_the_role_when_the_first_leaves() -> None:
