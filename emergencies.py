@@ -24,8 +24,9 @@ from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
 from workflows import emergency
+from workflows.commands import Command
 from workflows.effects import RaiseAlarm
-from workflows.errors import StoreDown
+from workflows.errors import NotFound, StoreDown
 from workflows.events import Event
 from workflows.ports import Clock, Fate, Outcome, Posted
 from workflows.runner import Runner
@@ -110,8 +111,17 @@ class Emergencies:
         return codec.PROCESSES.for_event(event) is emergency.PROCESS
 
     async def handle(self, event: Event, because: str | None = None) -> Any:
-        """Advance the emergency; see `Runner.handle`. It never raises StoreDown."""
-        return await self._runner.handle(event, because)
+        """Advance the emergency; see `Runner.handle`. It never raises StoreDown.
+
+        A fact about an emergency that is over and put away is dropped: None.
+        """
+        try:
+            return await self._runner.handle(event, because)
+        except NotFound as late:
+            if isinstance(event, Command):
+                raise
+            logger.info("dropped: %s", late)
+            return None
 
     async def load(self) -> None:
         """Take up the emergencies that were open before the last stop."""

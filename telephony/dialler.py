@@ -22,10 +22,15 @@ logger = logging.getLogger(__name__)
 
 RING_MS: Final = 6 * 3600 * 1000
 """A placeholder waits until a seat is free, not for half a minute as Asterisk would have it."""
+UNSEEN_S: Final = 1.0
+"""Asterisk says that it has taken a dial before it has made the channel."""
 
 
 class Dialler:
-    """Performs the effects of emergencies. `handle` takes facts and returns the case after them."""
+    """Performs the effects of emergencies.
+
+    `handle` takes facts and returns the case after them; None when it is put away.
+    """
 
     def __init__(
         self,
@@ -38,6 +43,7 @@ class Dialler:
         self._now: Final = now
         self._line: Final[asyncio.Queue[Effect]] = asyncio.Queue()
         self._waiting: Final[dict[str, tuple[CallSeat, float]]] = {}
+        self._sent: Final[dict[str, float]] = {}
         # Whoever must be sure that nothing was lost looks when this is set.
         self.in_doubt: Final = asyncio.Event()
 
@@ -55,6 +61,11 @@ class Dialler:
         return any(
             dial.case_id == case_id and since < latest for dial, since in self._waiting.values()
         )
+
+    def may_be_unseen(self, dial: str) -> bool:
+        """Whether the dial is being sent, or was so lately that Asterisk may not list it yet."""
+        sent = self._sent.get(dial, float("-inf"))
+        return dial in self._waiting or asyncio.get_running_loop().time() - sent < UNSEEN_S
 
     async def run(self) -> None:
         while True:
@@ -80,8 +91,10 @@ class Dialler:
             # Unattempted: whoever reads Asterisk anew posts it again.
             return
         noted = DialAttempted(case_id=dial.case_id, at=self._now(), effect=dial.id)
-        if not emergency.is_wanted(await self._handle(noted), dial):
+        case = await self._handle(noted)
+        if case is None or not emergency.is_wanted(case, dial):
             return
+        self._note_sending(dial.id)
         try:
             await self._ami.action("Originate", **originate(dial))
         except AmiRefused as refused:
@@ -92,6 +105,12 @@ class Dialler:
         except (AmiDown, TimeoutError) as cause:
             logger.warning("the dial %s was perhaps sent: %s", dial.id, cause)
             self.in_doubt.set()
+
+    def _note_sending(self, dial: str) -> None:
+        now = asyncio.get_running_loop().time()
+        for old in [one for one, sent in self._sent.items() if now - sent >= UNSEEN_S]:
+            del self._sent[old]
+        self._sent[dial] = now
 
     async def _cancel(self, effect: CancelDial) -> None:
         """Hang up what still rings; a dial that has become a talk has no channel of this id."""

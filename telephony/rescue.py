@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final, Protocol
 
@@ -144,6 +144,12 @@ class Rescue:
     # ── taking up ─────────────────────────────────────────────────────────────────────────────
 
     async def _adopt_all(self) -> None:
+        # A dial that is on its way now may be missing in the lists, and is not judged by them.
+        sent = {
+            case.role_a.dial
+            for case in self._cases.open_cases()
+            if case.role_a.sent_at and not self._dialler.may_be_unseen(case.role_a.dial)
+        }
         channels = await live_channels(self._ami)
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
         there = elders_in_rooms(channels, rooms)
@@ -151,9 +157,11 @@ class Rescue:
             if case.id not in there:
                 await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
         for case_id in there:
-            await self._adopt(case_id, channels, has_room=case_id in rooms)
+            await self._adopt(case_id, channels, sent, has_room=case_id in rooms)
 
-    async def _adopt(self, case_id: str, channels: Channels, *, has_room: bool) -> None:
+    async def _adopt(
+        self, case_id: str, channels: Channels, sent: Collection[str], *, has_room: bool
+    ) -> None:
         """Bring the case to what Asterisk has; then settle what is in doubt; then it is ours."""
         known = self._cases.case(case_id)
         members = await self._members(case_id) if has_room else set()
@@ -170,19 +178,28 @@ class Rescue:
         # First of all what was never sent before: what is asked for from here on is new.
         unsent = emergency.unsent(known) if known else ()
         case = await self._handle(found)
-        case = await self._settle(case, dials)
+        case = await self._settle(case, dials, sent)
         self._adopted.add(case_id)
-        for dial in unsent:
-            if emergency.is_wanted(case, dial):
+        newest = self._cases.case(case_id) or case
+        for dial in emergency.unsent(newest):
+            if dial in unsent:
                 self._dialler.post(dial)
         for left_over in dials:
-            if left_over != case.role_a.dial or case.role_a.state is role.State.FILLED:
+            if left_over != newest.role_a.dial or newest.role_a.state is role.State.FILLED:
                 self._dialler.post(CancelDial(id=f"{left_over}/cancel", dial=left_over))
 
-    async def _settle(self, case: Emergency, dials: Sequence[str]) -> Emergency:
-        """Ask Asterisk's own records about a dial that was perhaps sent and has no channel."""
+    async def _settle(
+        self, case: Emergency, dials: Sequence[str], sent: Collection[str]
+    ) -> Emergency:
+        """Ask Asterisk's own records about a dial that was perhaps sent and has no channel.
+
+        One that was not `sent` when Asterisk was asked for its channels is looked for once more.
+        """
         asked = case.role_a
         if asked.state is not role.State.ASKED or asked.sent_at is None or asked.dial in dials:
+            return case
+        if asked.dial not in sent:
+            asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.look_again)
             return case
         at, dial = self._now(), asked.dial
         fate = await self._recorder.fate_of(dial, asked.sent_at)
@@ -203,8 +220,7 @@ class Rescue:
                     seats_there=await self._seats_there(),
                 )
         settled = await self._handle(fact)
-        assert isinstance(settled, Emergency)
-        return settled
+        return settled if isinstance(settled, Emergency) else case
 
     async def _members(self, case_id: str) -> set[str]:
         members = await people_in(self._ami, case_id)

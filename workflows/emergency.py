@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 from workflows import role
 from workflows.commands import CallAgain
 from workflows.effects import CallSeat, Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer
-from workflows.errors import NotAllowed
+from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CaseFound,
     DialAnswered,
@@ -243,6 +243,12 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
 
 
 def begin(event: Event) -> Emergency:
+    """A new case, by the facts that say that there is an elder; raises NotFound for any other.
+
+    What comes late for a case that is closed and put away is no new emergency.
+    """
+    if not isinstance(event, RoomOpened | CaseFound):
+        raise NotFound(f"there is no emergency {event.case_id} ({type(event).__name__})")
     role_a = Role(name="A", case_id=event.case_id)
     return Emergency(id=event.case_id, opened_at=event.at, role_a=role_a)
 

@@ -239,8 +239,9 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     State.FAILED: rows(
         State.FAILED,
         FOUND       = Rule(State.ASKED, adopt),
-        NEEDED      = Rule(State.ASKED, ask),
-        AGAIN       = Rule(State.ASKED, ask),
+        # What was judged to have failed may live all the same.
+        NEEDED      = Rule(State.ASKED, ask_anew),
+        AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
         CASE_OVER   = GONE,

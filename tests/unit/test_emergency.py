@@ -28,7 +28,7 @@ from workflows.emergency import (
     step,
     unsent,
 )
-from workflows.errors import NotAllowed
+from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CaseFound,
     DialAnswered,
@@ -168,7 +168,8 @@ def walk(deepest: int) -> set[Node]:
     """Every state in which the case can be, with at most `deepest` askings."""
     seen: set[Node] = set()
     waiting = deque(after(Node(begin(e), frozenset(), frozenset()), e) for e in (
-        opened(), found(Owner.DIALPLAN), found(Owner.CONTROLLER), joined("s1"), gone(), left("s1"),
+        opened(), found(Owner.DIALPLAN), found(Owner.CONTROLLER),
+        found(Owner.CONTROLLER, person("s1")), found(Owner.DIALPLAN, person("c1", party="contact")),
     ))  # fmt: skip
     while waiting:
         node = waiting.popleft()
@@ -311,6 +312,17 @@ def test_a_failed_dial_is_shown_and_tried_again() -> None:
     assert any(isinstance(effect, RaiseAlarm) for effect in asked)
     _, effects = step(case, fired(role.TRY_AGAIN))
     assert dials(effects) == [SECOND]
+    withdrawn, *_ = [e for e in effects if isinstance(e, CancelDial | CallSeat)]
+    assert isinstance(withdrawn, CancelDial), "what was judged to have failed may live"
+    assert withdrawn.dial == FIRST
+
+
+def test_only_an_elder_who_is_there_begins_a_case() -> None:
+    for event in (opened(), found(Owner.CONTROLLER)):
+        assert begin(event).id == CASE
+    for late in (failed(), attempted(), fired(role.TRY_AGAIN), joined("s1"), left("s1"), gone()):
+        with pytest.raises(NotFound):
+            begin(late)
 
 
 def test_when_nobody_comes_the_dialplan_is_let_act_too() -> None:

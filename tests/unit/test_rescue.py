@@ -8,27 +8,34 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from emergencies import Emergencies
 from sql import codec
 from sql.local_journal import LocalJournal
-from telephony import lease
+from telephony import dialler, lease
 from telephony import rescue as rescue_module
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.dialler import Dialler
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of, living_dials, rescue_events
 from tests.database.centre import Clock
-from workflows import emergency
+from workflows import emergency, role
+from workflows.commands import CallAgain
 from workflows.effects import CallSeat, RaiseAlarm
+from workflows.errors import NotFound
 from workflows.events import (
     DialAnswered,
+    DialAttempted,
     DialFailed,
     ElderGone,
     ElderLeft,
+    EmergencyTimerFired,
     Event,
     HandedBack,
+    Owner,
     PersonJoined,
     PersonLeft,
     RoomOpened,
@@ -318,6 +325,79 @@ async def test_a_room_that_closed_while_it_was_read_keeps_no_case_back(start: St
     successor = start(former.asterisk)
     await successor.hears(CONNECTED)
     assert successor.rescue.claimable() == [CASE]
+
+
+async def test_a_dial_that_was_just_sent_is_not_judged_by_an_older_list(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asterisk lists it a moment later; until then nothing is failed, lost or asked anew."""
+    controller = start(fate=Fate(Outcome.NEVER))
+    await controller.hears(CONNECTED)
+    await controller.until(controller.asterisk.dialled)
+    controller.rescue.look_again()
+    await controller.hears()
+    case = controller.journal.case(CASE)
+    assert case is not None
+    assert case.role_a.state is role.State.ASKED
+    assert controller.rescue.claimable() == [CASE]
+    monkeypatch.setattr(dialler, "UNSEEN_S", 0)
+    await controller.until(lambda: controller.alarms == ["dial failed"])
+
+
+async def test_a_dial_that_was_sent_while_it_was_looked_for_is_not_sent_again(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was unsent when the looking began, and is sent before that ends."""
+    controller = start()
+    read_owner = controller.rescue._owner
+    post = controller.dialler.post
+
+    async def slowly(case_id: str) -> Owner:
+        owner = await read_owner(case_id)
+        if unsent := controller.journal.case(CASE):
+            post(emergency.unsent(unsent)[0])
+            known.set()
+            await controller.until(controller.asterisk.dialled)
+        return owner
+
+    known = asyncio.Event()
+    controller.asterisk.channels = []
+    monkeypatch.setattr(controller.dialler, "post", lambda effect: None)
+    await controller.hears(CONNECTED, room())
+    controller.asterisk.channels = [ELDER, channel(f"{FIRST}-2", "placeholder")]
+    monkeypatch.setattr(controller.dialler, "post", post)
+    monkeypatch.setattr(controller.rescue, "_owner", slowly)
+    await controller.hears(CONNECTED)
+    assert known.is_set()
+    assert controller.asterisk.dialled() == [FIRST]
+    assert controller.alarms == []
+
+
+async def test_a_late_fact_about_a_case_that_is_put_away_begins_none(tmp_path: Path) -> None:
+    ami, nothing = cast("Any", Asterisk()), cast("Any", None)
+    clock = Clock()
+    emergencies = Emergencies(
+        tmp_path / "late",
+        ami,
+        nothing,
+        nothing,
+        clock,
+        seats=[],
+        zone=ZoneInfo("UTC"),
+        recorder=nothing,
+    )
+    late: tuple[Event, ...] = (
+        DialFailed(case_id=CASE, at=NOW, effect=FIRST, reason="late"),
+        DialAttempted(case_id=CASE, at=NOW, effect=FIRST),
+        EmergencyTimerFired(case_id=CASE, at=NOW, name=role.TRY_AGAIN),
+        PersonLeft(case_id=CASE, at=NOW, leg="s1"),
+        ElderGone(case_id=CASE, at=NOW),
+    )
+    for fact in late:
+        assert await emergencies.handle(fact) is None
+    assert emergencies._journal.open_cases() == []
+    with pytest.raises(NotFound):
+        await emergencies.handle(CallAgain(case_id=CASE, at=NOW, by="张敏"))
 
 
 async def test_a_left_over_dial_is_withdrawn(start: Start) -> None:
