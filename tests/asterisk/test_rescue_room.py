@@ -364,8 +364,9 @@ def test_nobody_is_there_and_the_contacts_are_called_round_after_round(town: Pla
     deaf.answers(0.2, SEAT)
     kind.answers(0.2, CONTACT)
     call, elder = town.elder(elder_number)
-    rung = step(town, call, "contacts", LEASE_S + CONTACTS_AFTER_S + 3)
-    assert between(step(town, call, "takeover"), rung) > CONTACTS_AFTER_S - 1
+    rung = step(town, call, "contacts", CONTACTS_AFTER_S + 3)
+    waited = between(step(town, call, "room"), rung)
+    assert CONTACTS_AFTER_S - 0.5 < waited < CONTACTS_AFTER_S + SLOW_S + 1
     one, other = deaf.wait_ringing().wait_talking(), kind.wait_ringing().wait_talking()
     time.sleep(4)
     assert town.in_room(call) == ["caller"], "to answer is not to accept"
@@ -392,6 +393,38 @@ def test_nobody_is_there_and_the_contacts_are_called_round_after_round(town: Pla
     elder.hang_up()
     assert town.ended_after(call) < ZERO_S
     assert tone_seconds(elder.heard(), CONTACT) > ENOUGH_S
+
+
+def test_a_controller_that_comes_and_goes_keeps_no_contact_from_being_called(town: Place) -> None:
+    """The time alone runs on through its returns, which also end no ringing of contacts."""
+    elder_number, numbers = "13800000010", ("13900000005", "13900000006")
+    for place, number in enumerate(numbers, 1):
+        town.observer.action(
+            "DBPut", Family=f"rescue/contact/{elder_number}", Key=str(place), Val=number
+        )
+    relative, friend = (town.carrier.number(number) for number in numbers)
+    relative.answers(0.2, CONTACT)
+    friend.rings()
+    call, elder = town.elder(elder_number)
+    step(town, call, "takeover")
+    since = town.events
+    with controlled(town, call):
+        step(town, call, "controller", since=since)
+    again = step(town, call, "takeover", since=since)
+    rung = step(town, call, "contacts", CONTACTS_AFTER_S, since)
+    assert between(again, rung) < CONTACTS_AFTER_S - LEASE_S
+    leg, other = relative.wait_ringing().wait_talking(), friend.wait_ringing()
+    seat = town.phone("1001").legs()[-1]
+    since = town.events
+    with controlled(town, call):
+        step(town, call, "controller", since=since)
+        time.sleep(1)
+        leg.press("1")
+        town.wait_in_room(call, "contact")
+        assert not other.has_ended
+        assert not seat.has_ended, "a contact is no seat"
+    elder.hang_up()
+    assert town.ended_after(call) < ZERO_S
 
 
 def test_a_phone_rings_for_one_call_at_a_time_whoever_asks(town: Place) -> None:
@@ -697,6 +730,32 @@ def test_a_caller_whose_seats_phone_vanishes_waits_at_the_head_of_the_line(town:
         assert tone_seconds(caller.heard(), SECOND_SEAT) > ENOUGH_S
     finally:
         for seat in ("1001", "1002"):
+            town.centre.pause(seat, False)
+
+
+def test_a_caller_whose_seats_leg_tells_nothing_waits_again(town: Place) -> None:
+    """Nobody knows whether the seat said goodbye, and so the caller is not sent away."""
+    for seat in ("1001", "1003"):
+        town.centre.pause(seat)
+    phone = town.phone("1002").answers(0.2, SECOND_SEAT)
+    try:
+        since = town.events
+        caller = town.carrier.call("96101", "13700000003", tone=ELDER).wait_talking()
+        leg = town.observer.wait_for("AgentConnect", 12, since)["DestChannel"]
+        wait_until(lambda: talking(phone), 3, "they talk")
+        told = town.observer.action("Setvar", Channel=leg, Variable="CARELINE_PARTY", Value="none")
+        assert told["Response"] == "Success", told
+        since = town.events
+        talking(phone)[0].hang_up()
+        end = town.observer.wait_for("Hangup", 3, since, Channel=leg)
+        lost = town.observer.wait_for("SeatLost", 4, since)
+        assert 1.5 < between(end, lost) < 2 + SLOW_S
+        again = town.observer.wait_for("QueueCallerJoin", 3, since, CallerIDNum="13700000003")
+        assert again["Position"] == "1"
+        assert not caller.has_ended
+        caller.hang_up()
+    finally:
+        for seat in ("1001", "1003"):
             town.centre.pause(seat, False)
 
 

@@ -206,6 +206,7 @@ def test_a_silent_phone_is_given_up_and_a_silent_elder_never(home: Home, prompts
     text = rendered(home, prompts, **FULL)["pjsip.conf"]
     for part in text.split("; --- ")[1:]:
         assert ("rtp_timeout = 5\n" in part) == part.startswith("seat "), part
+        assert ("rtp_timeout_hold = 60\n" in part) == part.startswith("seat "), part
 
 
 def test_a_room_ends_with_nobodys_leaving(home: Home, prompts: Path) -> None:
