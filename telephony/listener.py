@@ -118,7 +118,7 @@ class Listener:
                 self._line.put_nowait(ours)
 
     async def _read_anew(self) -> None:
-        listings = await take(self._ami)
+        listings = await take(self._ami, self._switchboard.trunks)
         await self._follow(self._switchboard.put(listings))
         # What was heard before is not missed; it must be saved before the calls are compared.
         await self._line.join()
@@ -199,7 +199,7 @@ class Listener:
 
     async def _look(self) -> None:
         try:
-            listings = await take(self._ami)
+            listings = await take(self._ami, self._switchboard.trunks)
             # Asterisk sends what it had to tell before it answers: behind this answer the picture
             # is at least as new as the lists.
             await self._ami.action("Ping")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ class Listings:
     rooms: Sequence[AmiEvent] = ()
     in_rooms: Sequence[AmiEvent] = ()
     devices: Sequence[AmiEvent] = ()
-    contacts: Sequence[AmiEvent] = ()
+    trunk_contacts: Sequence[AmiEvent] = ()
     registrations: Sequence[AmiEvent] = ()
 
     def exchange(self) -> Exchange:
@@ -48,8 +48,8 @@ class Listings:
         return made
 
 
-async def take(ami: Ami) -> Listings:
-    """Ask for every list. Raises AmiDown, AmiRefused or TimeoutError."""
+async def take(ami: Ami, trunks: Iterable[str] = ()) -> Listings:
+    """Ask for every list, and about these trunks. Raises AmiDown, AmiRefused or TimeoutError."""
     taken_at = time.monotonic()
     rooms = await rooms_of(ami)
     return Listings(
@@ -61,7 +61,7 @@ async def take(ami: Ami) -> Listings:
             person for room in rooms for person in await people_in(ami, plain(room["Conference"]))
         ],
         devices=await ami.listing("DeviceStateList"),
-        contacts=await ami.listing("PJSIPShowContacts"),
+        trunk_contacts=[one for trunk in trunks for one in await contacts_of(ami, trunk)],
         registrations=await ami.listing("PJSIPShowRegistrationsOutbound"),
     )
 
@@ -87,3 +87,16 @@ async def people_in(ami: Ami, room: str) -> list[AmiEvent]:
         return [*await ami.listing("ConfbridgeList", Conference=room)]
     except AmiRefused:
         return []
+
+
+async def contacts_of(ami: Ami, trunk: str) -> list[AmiEvent]:
+    """The carrier's addresses, each with its answer to our OPTIONS; none of a trunk that this
+    Asterisk does not have.
+
+    `PJSIPShowContacts` lists only who signed in; a carrier's address stands in the configuration.
+    """
+    try:
+        told = await ami.listing("PJSIPShowEndpoint", Endpoint=f"trunk-{trunk}")
+    except AmiRefused:
+        return []
+    return [one for one in told if one.get("Event") == "ContactStatusDetail"]

@@ -203,7 +203,7 @@ class Switchboard:
 
     async def read(self, ami: Ami) -> tuple[Consequence, ...]:
         """Read everything anew; returns what differs from the picture so far."""
-        return self.put(await take(ami))
+        return self.put(await take(ami, self.trunks))
 
     def put(self, listings: Listings) -> tuple[Consequence, ...]:
         """Take these lists for the truth."""
@@ -253,7 +253,11 @@ class Switchboard:
 
     def see_trunks(self, listings: Listings) -> tuple[TrunkNow, ...]:
         """The trunks as these lists have them; Asterisk tells of a refusal no other way."""
-        answering = {plain(c.get("Aor")) for c in listings.contacts if c.get("Status") in ANSWERING}
+        answering = {
+            plain(one.get("AOR"))
+            for one in listings.trunk_contacts
+            if one.get("Status") in ANSWERING
+        }
         registered = {
             plain(one.get("ObjectName")): REGISTRATIONS.get(plain(one.get("Status")), DOWN)
             for one in listings.registrations

@@ -34,7 +34,7 @@ def channel(seat: str, state: str, id_: str = "s1") -> dict[str, Any]:
 
 
 def contact(trunk: str, status: str) -> dict[str, Any]:
-    return {"Event": "ContactList", "Aor": f"trunk-{trunk}", "Status": status}
+    return {"Event": "ContactStatusDetail", "AOR": f"trunk-{trunk}", "Status": status}
 
 
 def registration(trunk: str, status: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ async def test_a_registering_trunk_is_as_its_registration(
     board: Switchboard, status: str, state: str
 ) -> None:
     asterisk = Asterisk(
-        PJSIPShowContacts=[contact("registering", "Reachable")],
+        PJSIPShowEndpoint=[contact("registering", "Reachable")],
         # Asterisk lists the credentials after their registration, under the same name.
         PJSIPShowRegistrationsOutbound=[
             registration("registering", status),
@@ -113,7 +113,7 @@ async def test_a_registering_trunk_is_as_its_registration(
 async def test_a_trunk_with_two_addresses_is_up_while_one_answers(board: Switchboard) -> None:
     contacts = [contact("by-address", "Reachable"), contact("by-address", "Unreachable")]
     for order in (contacts, contacts[::-1]):
-        await board.read(Asterisk(PJSIPShowContacts=order).as_ami())
+        await board.read(Asterisk(PJSIPShowEndpoint=order).as_ami())
         assert board.trunks["by-address"].state == UP
 
 
@@ -121,7 +121,7 @@ async def test_everything_is_read_anew(board: Switchboard) -> None:
     before = Asterisk(
         DeviceStateList=[device("1001", "NOT_INUSE"), device("1002", "BUSY")],
         CoreShowChannels=[channel("1002", "Up")],
-        PJSIPShowContacts=[contact("by-address", "NonQualified")],
+        PJSIPShowEndpoint=[contact("by-address", "NonQualified")],
         PJSIPShowRegistrationsOutbound=[registration("registering", "Registered")],
     )
     await board.read(before.as_ami())

@@ -1,0 +1,47 @@
+"""The alarm about a carrier is as true as the carrier: it comes, and it goes, by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sql.models import Alarm
+from tests.house import House, running, town_of, write_config
+from tests.observer import wait_until
+from tests.telephone import claim_addresses
+
+WITHIN_S = 40
+"""A carrier is asked every 30 s and has 3 s to answer; the rest is this machine's."""
+LOOKS_S = 12
+"""Long enough for the picture to be held against Asterisk's lists again and again."""
+
+
+async def open_ones(session: AsyncSession) -> Sequence[str]:
+    query = select(Alarm.kind).where(Alarm.ended_at.is_(None), Alarm.text == "carrier")
+    return (await session.scalars(query)).all()
+
+
+def is_down(house: House) -> bool:
+    return "trunk down" in house.read(open_ones)
+
+
+def test_a_carrier_that_comes_later_is_up_and_one_that_goes_is_down(open_place: Path) -> None:
+    """Nobody asks Asterisk to look; the carrier starts after the house, and vanishes."""
+    with claim_addresses(200) as block:
+        config = write_config(open_place / "careline.toml", block)
+        with running(open_place / "home", config) as house:
+            wait_until(lambda: is_down(house), 10, "the alarm", house.log)
+            with town_of(house, block, open_place / "carrier") as town:
+                wait_until(lambda: not is_down(house), WITHIN_S, "its end", house.log)
+                until = time.monotonic() + LOOKS_S
+                wait_until(
+                    lambda: is_down(house) or time.monotonic() > until, LOOKS_S + 5, "many looks"
+                )
+                assert not is_down(house), "the lists say the same as the event"
+                town.carrier.kill()
+                wait_until(lambda: is_down(house), WITHIN_S, "the alarm again", house.log)
+                town.carrier.start()
