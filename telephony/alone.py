@@ -6,8 +6,11 @@ by Asterisk's user from what callers sent: nothing in it is trusted.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -58,18 +61,17 @@ def read_notes(folder: Path) -> dict[str, Note]:
         note = _read(file)
         if note is None:
             logger.warning("the note %s cannot be read and is set aside", file.name)
-            file.replace(file.with_suffix(".unreadable"))
+            with contextlib.suppress(OSError):
+                file.replace(file.with_suffix(".unreadable"))
         else:
             notes[note.call] = note
     return notes
 
 
 def _read(file: Path) -> Note | None:
-    with file.open("rb") as stream:
-        text = stream.read(LONGEST)
     try:
-        said = {str(k): clean(str(v)) for k, v in json.loads(text).items()}
-    except (ValueError, AttributeError, RecursionError):
+        said = {str(k): clean(str(v)) for k, v in json.loads(_text(file)).items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     began, ended, queued = (_time(said.get(k)) for k in ("began", "ended", "queued"))
     if not said.get("call") or began is None or ended is None:
@@ -91,6 +93,16 @@ def _read(file: Path) -> Note | None:
         queued=queued,
         answered=_time(queued.timestamp() + held) if seat and queued and held is not None else None,
     )
+
+
+def _text(file: Path) -> bytes:
+    """Raises OSError for what is no plain file of a note's size: none of it may hold us up."""
+    place = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(place, "rb") as stream:  # noqa: PTH123 - by its number, as it was looked at
+        seen = os.fstat(place)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_size > LONGEST:
+            raise OSError(f"{file.name} is no note")
+        return stream.read(LONGEST)
 
 
 def _time(value: object) -> datetime | None:

@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 BEGINS: Final = re.compile(rb'^"[A-Za-z_]{1,40}","\d{1,12}\.\d{6}","', re.MULTILINE)
 LINE_ENDS: Final = re.compile(rb'"\n')
+BEGINNING: Final = 100_000
+"""Bytes in which a file has its first whole record."""
 BUSY_CAUSE: Final = 17
 NO_ANSWER_CAUSES: Final = (0, 16, 18, 19)
 
@@ -90,6 +92,26 @@ def read(text: bytes, offset: int = 0) -> tuple[list[Record], int]:
     return records, offset + (len(text) if starts else 0)
 
 
+def first(text: bytes) -> list[Record]:
+    """The first record of a file, which says how far back it reaches; none when it has none."""
+    return read(text[:BEGINNING])[0][:1]
+
+
+def of_channel(text: bytes, channel: str) -> list[Record]:
+    """The records of this channel alone, in order; all others are passed over unread."""
+    found: list[Record] = []
+    named = b'","' + channel.encode() + b'","'
+    at = text.find(named)
+    while at >= 0:
+        start = text.rfind(b"\n", 0, at) + 1
+        begins = BEGINS.match(text, start)
+        if begins and begins.end() == at + 3:
+            after = BEGINS.search(text, begins.end())
+            found += read(text[start : after.start() if after else None], start)[0]
+        at = text.find(named, at + 1)
+    return found
+
+
 def _record(text: bytes, start: int) -> Record | None:
     """The record with which this text begins; the rest of it may be what is left of a torn one."""
     for found in (len(text), *(end.end() for end in LINE_ENDS.finditer(text))):
@@ -124,7 +146,7 @@ def clean(text: str, limit: int = MAX_NAME) -> str:
 def _extra(text: str) -> Mapping[str, Any]:
     try:
         extra = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return extra if isinstance(extra, dict) else {}
 

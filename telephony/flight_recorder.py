@@ -10,6 +10,7 @@ saved; a crash in between reads it again, and a case is never told what it knows
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 FULL: Final = 20 * 2**20
 """A file of so many bytes is put aside, when the one before it is a day old."""
+NAMED_BY: Final = 2000
+"""So many bytes of a first record tell its file from all others: time and channel are in them."""
 DAY_S: Final = 86_400
 CALM: Final = timedelta(seconds=30)
 """What ended less than this ago is left to the events that are on their way."""
@@ -95,9 +98,14 @@ class FlightRecorder:
         async with self._one_at_a_time:
             try:
                 await self._catch_up(live)
+            except StoreDown:
+                raise
             except OSError as cause:
                 # A full disk, a folder that is closed to us: the calls themselves must go on.
                 logger.warning("the flight record cannot be read: %s", cause)
+            except Exception:
+                # What one round cannot read must end neither the connect nor the rounds after it.
+                logger.exception("the flight record was not read")
             else:
                 self.caught_up.set()
 
@@ -113,16 +121,19 @@ class FlightRecorder:
     async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate:
         """What became of the channel that an effect asked for at `asked_at` with its own id."""
         try:
-            records = await asyncio.to_thread(self._everything)
+            records = await asyncio.to_thread(self._about, effect_id)
         except OSError:
             records = []
         return cel.fate(records, effect_id, asked_at)
 
-    def _everything(self) -> list[Record]:
+    def _about(self, channel: str) -> list[Record]:
+        """The first record that there is, and this channel's: an elder waits for them."""
         found: list[Record] = []
         for file in (self._former, self._file):
             if file.exists():
-                found += cel.read(file.read_bytes())[0]
+                text = file.read_bytes()
+                found += cel.first(text) if not found else []
+                found += cel.of_channel(text, channel)
         return found
 
     async def _catch_up(self, live: Collection[str] | None) -> None:
@@ -183,7 +194,8 @@ class FlightRecorder:
             logger.exception("%s was not imported from the flight record", call)
             return
         if note is not None:
-            note.file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                note.file.unlink()
 
     def _put_aside(self, done: Collection[str]) -> None:
         """Begin a new file when this one is full and nothing in the former one is needed."""
@@ -200,10 +212,11 @@ def name_of(file: Path) -> str:
     """What a file is remembered by, wherever it is moved: its first record. Empty without one."""
     try:
         with file.open("rb") as stream:
-            first = stream.readline(2000)
+            first = stream.readline(NAMED_BY)
     except FileNotFoundError:
         return ""
-    return f"cel {hashlib.sha256(first).hexdigest()[:32]}" if first.endswith(b"\n") else ""
+    is_written = first.endswith(b"\n") or len(first) == NAMED_BY
+    return f"cel {hashlib.sha256(first).hexdigest()[:32]}" if is_written else ""
 
 
 def read_window(file: Path, name: str, start: int) -> Window:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -246,6 +249,83 @@ async def test_a_note_that_cannot_be_read_is_set_aside(centre: Centre, text: str
     await centre.recorder.catch_up(())
     assert centre.told == []
     assert file.with_suffix(".unreadable").read_text("utf-8") == text
+
+
+async def test_what_is_no_note_hides_no_other(centre: Centre) -> None:
+    """A pipe would be waited for, a link leads elsewhere, a huge file fills the memory."""
+    os.mkfifo(centre.notes / "a-pipe.json")
+    (centre.notes / "a-link.json").symlink_to("/nothing/there")
+    (centre.notes / "a-folder.json").mkdir()
+    with (centre.notes / "a-huge.json").open("wb") as huge:
+        huge.write(json.dumps(NOTE | {"call": "n1-9.9"}).encode())
+        huge.write(b" " * 20_000)
+    (centre.notes / "b-folder.unreadable").mkdir()
+    (centre.notes / "b-folder.json").write_bytes(b"nothing")
+    write_note(centre)
+    async with asyncio.timeout(5):
+        await centre.recorder.catch_up(())
+    assert set(centre.cases) == {CALL}
+    assert [f.name for f in centre.notes.glob("*.json")] == ["b-folder.json"]
+
+
+async def test_a_file_that_begins_with_a_long_record_is_read_as_any_other(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight_recorder, "FULL", 100)
+    centre.writes(line("CHAN_START", caller_name="x" * 5000), *ANSWERED[1:])
+    await centre.recorder.catch_up(())
+    assert centre.cases[CALL].result is Result.ANSWERED
+    assert not centre.file.exists(), "it is put aside"
+
+
+async def test_a_value_in_a_thousand_brackets_costs_only_itself(centre: Centre) -> None:
+    deep = line("ANSWER", 1).replace(b'""\n', b'"' + b"[" * 100_000 + b'"\n')
+    centre.writes(deep, *ANSWERED)
+    await centre.recorder.catch_up(())
+    assert centre.cases[CALL].result is Result.ANSWERED
+
+
+async def test_a_round_that_fails_is_not_the_last(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight_recorder, "EVERY_S", 0)
+    failed = 0
+
+    async def fails(name: str) -> int:
+        nonlocal failed
+        failed += 1
+        if failed < 3:
+            raise RuntimeError("not thought of")
+        return 0
+
+    monkeypatch.setattr(centre, "place", fails)
+    centre.writes(*ANSWERED)
+    watching = asyncio.ensure_future(centre.recorder.watch())
+    async with asyncio.timeout(5):
+        await centre.recorder.caught_up.wait()
+    assert not watching.done()
+    watching.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await watching
+    assert centre.cases[CALL].result is Result.ANSWERED
+
+
+async def test_the_fate_of_a_dial_is_found_at_once_in_a_full_record(centre: Centre) -> None:
+    """An elder waits for it. The whole record, parsed, takes ten seconds of a small machine."""
+    many = b"".join(ANSWERED)
+    centre.writes(many * (20 * 2**20 // len(many)))
+    centre.writes(line("CHAN_START", 30, "dial-1", caller_name='a"\n","dial-1","'))
+    centre.writes(line("HANGUP", 40, "dial-1", hangupcause=17), line("HANGUP", 41, "dial-10"))
+    began = time.process_time()
+    fate = await centre.recorder.fate_of("dial-1", at(29))
+    assert time.process_time() - began < 1
+    assert (fate.kind, fate.started_at, fate.ended_at, fate.cause) == (
+        cel.FateKind.FAILED, at(30), at(40), 17,
+    )  # fmt: skip
+    never = await centre.recorder.fate_of("dial-2", at(29))
+    assert never.kind is cel.FateKind.NEVER_STARTED
+    unknown = await centre.recorder.fate_of("dial-2", at(-1))
+    assert unknown.kind is cel.FateKind.UNKNOWN
 
 
 async def test_no_file_and_no_folder_is_no_trouble(tmp_path: Path) -> None:
