@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from launch.steps import CHECKOUT, say
 from starter import BEAT_S, HUNG_AFTER_S
 
 READY_S: Final = 30.0
+START_LIMIT_S: Final = 120
+"""Who was started again and does not come to serve in this time is started once more: also while
+the database is away, which costs nothing. Never the controller: it may lead an emergency."""
 STOP_S: Final = 6.0
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
@@ -28,7 +32,7 @@ class Child:
     """`app.py NAME` with these words. Its standard input is its lifeline: it ends with ours.
 
     It says `ready` when it serves, and then every second that it lives; one that falls silent for
-    HUNG_AFTER_S is killed.
+    HUNG_AFTER_S is killed, and so is one that hangs before, except the controller.
     """
 
     def __init__(self, name: str, words: Sequence[str], logs: Path) -> None:
@@ -92,7 +96,7 @@ class Child:
                 say(f"the {self.name} cannot be started: {cause}; it is tried again")
 
     async def _ended(self, *, serves: bool) -> int:
-        """The exit code, once there is one; whoever served and fell silent is killed.
+        """The exit code, once there is one; whoever fell silent, or never serves, is killed.
 
         Seconds are counted by our own looks: had this machine slept, nobody would be to blame.
         """
@@ -110,12 +114,18 @@ class Child:
                 if not said:
                     break
                 serves, silent = True, 0
-            if serves and silent > HUNG_AFTER_S:
+            if silent > self._patience(serves=serves):
                 say(f"the {self.name} has not stirred for {silent} s; it is killed")
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 break
         return await process.wait()
+
+    def _patience(self, *, serves: bool) -> float:
+        """How many seconds it may be silent."""
+        if serves:
+            return HUNG_AFTER_S
+        return math.inf if self.name == "controller" else START_LIMIT_S
 
     async def stop(self) -> None:
         """Ask it to end, and end it when it does not."""
