@@ -26,6 +26,7 @@ from asterisk_conf.instance import AsteriskFailed, Bind, Instance, service_user
 from asterisk_conf.render import centre_instance
 from home import BadHome, Home
 from launch import asterisk_tree, findings, looks
+from launch.alarms import of_alarms
 from launch.findings import AsteriskSeen, Finding, Level, Lines, Port
 from launch.identity import become, user_of
 from launch.settle import own_binds
@@ -68,6 +69,7 @@ async def of_settings(settings: Settings, home: Home, now: datetime) -> list[Fin
     found = [
         *await of_telephony(settings, home, states, now),
         *findings.of_processes(states),
+        *of_alarms(await looks.look_at_alarms(home) if states["controller"] == "answers" else []),
         findings.of_database(problem, migrated=migrated),
         *findings.of_clock(
             now,

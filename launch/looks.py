@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from alembic.runtime.migration import MigrationContext
@@ -118,7 +118,7 @@ async def _answers(name: str, home: Home, settings: Settings) -> bool:
     try:
         async with asyncio.timeout(PATIENCE_S):
             if name == "controller":
-                return await _controller_answers(home)
+                return await _snapshot(home) is not None
             if name == "desk":
                 return await _desk_answers(settings)
     except (OSError, TimeoutError, aiohttp.ClientError):
@@ -127,14 +127,25 @@ async def _answers(name: str, home: Home, settings: Settings) -> bool:
     return True
 
 
-async def _controller_answers(home: Home) -> bool:
+async def look_at_alarms(home: Home) -> list[dict[str, Any]]:
+    """The alarms that the controller has open; none are known while it does not answer."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            shown = await _snapshot(home)
+    except (OSError, TimeoutError, aiohttp.ClientError):
+        return []
+    return list(shown["alarms"]) if shown else []
+
+
+async def _snapshot(home: Home) -> dict[str, Any] | None:
     link = Controller(home.control_socket, home.secret("control"))
     try:
         async for message in link.feed():
-            return bool(message["kind"] == "snapshot")
+            shown: dict[str, Any] = message["data"]
+            return shown if message["kind"] == "snapshot" else None
     finally:
         await link.close()
-    return False
+    return None
 
 
 async def _desk_answers(settings: Settings) -> bool:
@@ -203,11 +214,14 @@ def look_at_database(url: str, now: datetime) -> tuple[str, bool, int, timedelta
 
 def open_places(home: Home) -> list[str]:
     """What others could read in the home."""
-    closed = [home.secrets, home.asterisk, home.logs, home.run]
+    closed = [
+        *(home.secrets, home.asterisk, home.logs, home.run, home.rescue, home.config),
+        *sorted(home.root.glob("careline.db*")),
+        *(*_inside(home.recordings), *_inside(home.secrets)),
+    ]
     found = [place for place in closed if _mode(place) & 0o077]
-    found += [file for file in _inside(home.secrets) if _mode(file) & 0o077]
-    if _mode(home.root) & 0o066:
-        found.append(home.root)
+    # Asterisk's user passes through these two (`Home.prepare`); nobody else sees what is there.
+    found += [place for place in (home.root, home.recordings) if _mode(place) & 0o066]
     return [str(place) for place in found]
 
 

@@ -75,6 +75,8 @@ def test_a_running_house(open_place: Path, block: Block, config: Path) -> None:
         wait_until(lambda: level(findings(home, config), REFUSED), 30, "the refusal")
         found = findings(home, config)
         assert level(found, REFUSED) == "do"
+        refuses = "A carrier refuses us: city (alarm since"
+        wait_until(lambda: level(findings(home, config), refuses), 30, "the alarm")
         assert level(found, "Running and answering: controller, desk, worker") == "fine"
         assert level(found, "The database answers") == "fine"
         assert level(found, "Asterisk 22") == "fine"

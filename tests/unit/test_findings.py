@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent_desk import words
+from home import Home
 from launch import findings
+from launch.alarms import WORDS, of_alarms
 from launch.findings import AsteriskSeen, Finding, Level, Lines, Port
-from launch.looks import read_lines
+from launch.looks import open_places, read_lines
 from settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -182,3 +186,30 @@ def test_the_rest() -> None:
     assert findings.of_rescue(live=True).level is Level.FINE
     (fallback,) = findings.of_fallback(settings(), Lines({}, {}))
     assert fallback.level is not Level.FINE
+
+
+def test_every_open_alarm_is_to_be_done() -> None:
+    assert set(WORDS) == set(words.alarms()), "the doctor and the desk know the same kinds"
+    told = {"key": "x", "text": "city", "raised_at": "2026-03-01T11:59:00.5+00:00"}
+    for kind in (*WORDS, "of tomorrow"):
+        (found,) = of_alarms([{**told, "kind": kind}])
+        assert_to_do(found, ": city (alarm since 2026-03-01T11:59:00 UTC)")
+    assert of_alarms([]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["careline.db", "careline.db-wal", "careline.toml", "rescue", "recordings", "recordings/2026"],
+)
+def test_what_others_can_read_is_seen(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    place = home.root / name
+    if name.startswith("careline"):
+        place.touch(0o600)
+    else:
+        place.mkdir(0o700, exist_ok=True)
+    place.chmod(0o700)
+    assert open_places(home) == []
+    place.chmod(0o755)
+    assert open_places(home) == [str(place)]

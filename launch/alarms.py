@@ -1,0 +1,82 @@
+"""What the doctor makes of the alarms that are open now, as the desk shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from launch.findings import Finding, to_do
+
+WORDS: Final = {
+    "asterisk": (
+        "The controller does not reach Asterisk",
+        "Calls go on by themselves, without menu, and nobody sees them on the board.",
+        "Look whether Asterisk runs, and at logs/controller.log in the home.",
+    ),
+    "database": (
+        "The controller does not reach the database",
+        "Calls go on; what happens in them waits to be written down.",
+        "Start the database's server, or free some space on its disk.",
+    ),
+    "journal": (
+        "The local disk does not take the journal of emergencies",
+        "Rescues go on in memory, and are forgotten when the controller dies.",
+        "Free some space on the disk of the home at once, and look whether rescue/ can be written.",
+    ),
+    "picture": (
+        "The board showed something wrong and was read anew",
+        "What the seats see was not what Asterisk did.",
+        "If it comes again, keep logs/controller.log of the home and report it.",
+    ),
+    "orphan": (
+        "A recording belongs to no call",
+        "It is kept, and nobody finds it at the desk.",
+        "Listen to it in recordings/live in the home, and say whose it is or remove it.",
+    ),
+    "recording": (
+        "A recording is missing",
+        "The call was answered and cannot be heard.",
+        "Look at the call's timeline at the desk: it says why. Have what was said written down.",
+    ),
+    "trunk down": (
+        "A carrier does not answer",
+        "Elders who come over it do not get through.",
+        "Check network and address of the carrier, then call it.",
+    ),
+    "trunk refused": (
+        "A carrier refuses us",
+        "Elders who come over it do not get through.",
+        "Compare username and password of the trunk in careline.toml, then call the carrier.",
+    ),
+    "elder alone": (
+        "Nobody has come to an elder in an emergency",
+        "The elder is alone on the line.",
+        "Answer the emergency at a seat now.",
+    ),
+    "perhaps called": (
+        "Somebody was perhaps called in an emergency",
+        "It is not known whether the telephone rang.",
+        "Look at the desk who is with the elder.",
+    ),
+    "dial failed": (
+        "A call in an emergency could not be made",
+        "Somebody whom the elder needs was not rung; it is tried again and again.",
+        "Answer the emergency at a seat, and check telephones and carriers.",
+    ),
+}
+"""Each kind: what it is, why it matters, what to do. The desk has its own words for its users."""
+
+
+def of_alarms(alarms: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """One finding for each open alarm; one of a kind that is not known here is told as it is."""
+    return [_of(str(one.get("kind", "")), one) for one in alarms]
+
+
+def _of(kind: str, alarm: Mapping[str, Any]) -> Finding:
+    what, why, do = WORDS.get(
+        kind,
+        (f"An alarm is open ({kind})", "The desk shows it until it is over.", "Look at the desk."),
+    )
+    text, since = str(alarm.get("text", "")), str(alarm.get("raised_at", ""))[:19]
+    about = f": {text}" if text else ""
+    return to_do(f"{what}{about} (alarm since {since} UTC).", why, do)
