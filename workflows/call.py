@@ -180,6 +180,9 @@ def record(call: Call, event: Event) -> Call:
     """Note the fact; decide nothing."""
     match event:
         case CallArrived():
+            if event.entry is Entry.EMERGENCY:
+                # There is no menu: an elder waits for a person from the first second.
+                call = replace(call, queue="emergency", queued_at=call.queued_at or event.at)
             return replace(
                 call,
                 entered_at=event.at, entry=event.entry, caller=event.caller, callee=event.callee,
@@ -341,6 +344,8 @@ def classify(call: Call, event: Event) -> Trigger:
     match event:
         case CallArrived() | LegEnded() if call.state is State.TALKING and is_alone(call):
             return Trigger.LEFT_ALONE
+        case CallArrived(entry=Entry.EMERGENCY):
+            return Trigger.QUEUED
         case CallArrived() | CallPlaced():
             return Trigger.CAME
         case KeyPressed():

@@ -566,3 +566,10 @@ def test_a_caller_whose_seat_vanished_waits_and_is_answered_again() -> None:
         answered("1002"), ended(),
     )  # fmt: skip
     assert (call.state, call.seat, call.result) == (State.ENDED, "1002", Result.ANSWERED)
+
+
+def test_an_emergency_waits_for_a_person_from_its_first_second() -> None:
+    call, _ = play(arrived(WANG, entry=Entry.EMERGENCY))
+    assert (call.state, call.queue, call.queued_at) == (State.WAITING, "emergency", NOW)
+    call, _ = play(arrived(WANG))
+    assert (call.state, call.queue, call.queued_at) == (State.ENTERED, "", None)
