@@ -334,7 +334,6 @@ def test_a_whole_emergency_while_the_database_is_away(town: Town) -> None:
     assert ended_call(town.house, case, 30).result == "answered"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 async def test_a_full_disk_stops_no_rescue(small_disk: Path) -> None:
     """The journal's disk is full: the case goes on in memory, it is said, and mended when it is."""
     said: list[bool] = []
