@@ -25,6 +25,7 @@ from telephony.switchboard import (
     TrunkNow,
 )
 from workflows import call
+from workflows.call_facts import State
 from workflows.effects import RaiseAlarm
 from workflows.events import (
     CallEnded,
@@ -79,7 +80,7 @@ class LivePicture:
             again = RaiseAlarm(key=alarm.key, kind=alarm.kind, text=alarm.text)
             self.alarm_raised(again, alarm.raised_at)
         for case in await self._store.open_cases(call.PROCESS):
-            if case.state is not call.State.ENDED:
+            if case.state is not State.ENDED:
                 # Told too: a desk may have come before the database answered.
                 self.case_changed(call.PROCESS.name, case)
 
@@ -96,7 +97,7 @@ class LivePicture:
             c.id: OpenCall(c.state.value, tuple(leg.id for leg in c.legs if leg.ended_at is None))
             for c in cases
             # A call's id begins with its node, as Asterisk makes it.
-            if c.state is not call.State.ENDED and (c.node or c.id.rpartition("-")[0]) == self._node
+            if c.state is not State.ENDED and (c.node or c.id.rpartition("-")[0]) == self._node
         }
 
     def snapshot(self) -> dict[str, Any]:
@@ -136,7 +137,7 @@ class LivePicture:
     def case_changed(self, process: str, case: Any) -> None:
         view = codec.dump(case)
         if process == "call":
-            if case.state is call.State.ENDED:
+            if case.state is State.ENDED:
                 self._calls.pop(case.id, None)
             else:
                 self._calls[case.id] = view

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sql import codec
-from workflows.call import Call, Direction, State
+from workflows.call_facts import Call, Direction, State
 
 JUST_ENDED: Final = 8
 IN_QUEUE: Final = (State.WAITING, State.RINGING)

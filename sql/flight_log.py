@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sql import codec
 from sql.engine import Database
 from sql.models import CallRecord, Case, Number
-from workflows.call import PROCESS, Call
+from workflows.call import PROCESS
+from workflows.call_facts import Call
 
 
 class SqlFlightLog:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from sql.models import Base, CallLeg, CallOrder, CallRecord, Recording, ServiceRequest, WorkOrder
-from workflows.call import Call, Leg, State
+from workflows.call_facts import Call, Leg, State
 from workflows.order import Order
 
 

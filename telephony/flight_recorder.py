@@ -23,7 +23,7 @@ from typing import Final, Protocol
 from telephony import cel
 from telephony.alone import Note, completed, read_notes
 from telephony.cel import Fate, Normalise, Record, Teller
-from workflows.call import Call, record
+from workflows.call_facts import Call, record
 from workflows.errors import StoreDown
 from workflows.events import CallArrived, CallImported, CallPlaced, CallQueued, DialEnded, Event
 

@@ -14,7 +14,7 @@ from telephony.flight_recorder import FlightRecorder
 from tests.asterisk.conftest import Centre
 from tests.observer import wait_until
 from tests.telephone import Carrier
-from workflows.call import Call
+from workflows.call_facts import Call
 from workflows.events import CallArrived, CallEnded, Event, SeatAnswered
 
 # Neither tone is in the hold music.

@@ -16,15 +16,12 @@ from workflows.call import (
     RECORDING_DUE,
     RECORDING_DUE_S,
     TABLE,
-    Call,
-    Direction,
-    Result,
-    State,
     Trigger,
     begin,
     is_over,
     step,
 )
+from workflows.call_facts import Call, Direction, Result, State
 from workflows.commands import ChooseOrder, OpenOrder
 from workflows.effects import (
     Effect,

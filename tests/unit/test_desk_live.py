@@ -14,7 +14,7 @@ import pytest
 from agent_desk.feed import BoardFeed
 from agent_desk.live import JUST_ENDED, Picture
 from sql import codec
-from workflows.call import Call, Direction, Leg, Result, State
+from workflows.call_facts import Call, Direction, Leg, Result, State
 from workflows.events import Entry
 
 NOON = datetime(2026, 4, 18, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ from babel.messages.pofile import read_po
 from agent_desk import language, words
 from picture import ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
-from workflows import call, order, recording
+from workflows import call_facts, order, recording
 from workflows.events import Channel, Entry
 
 DESK = Path(language.__file__).parent
@@ -65,8 +65,8 @@ def test_placeholders_are_the_same(catalogue: Catalog) -> None:
 @pytest.mark.parametrize(
     ("kind", "say"),
     [
-        (call.State, lambda value: words.call_state(value).word),
-        (call.Result, lambda value: words.call_result(value).word),
+        (call_facts.State, lambda value: words.call_state(value).word),
+        (call_facts.Result, lambda value: words.call_result(value).word),
         (recording.State, lambda value: words.recording(value).word),
         (order.State, lambda value: words.order_state(value).word),
         (Entry, words.entry),

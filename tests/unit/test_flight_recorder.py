@@ -17,7 +17,7 @@ from telephony import cel, flight_recorder
 from telephony.flight_recorder import FlightRecorder
 from tests.unit.test_cel import ANSWERED, CALL, T0, at, line
 from workflows import call
-from workflows.call import Call, Result, State
+from workflows.call_facts import Call, Result, State
 from workflows.errors import StoreDown
 from workflows.events import CallEnded, CallImported, CallVanished, Event, SeatAnswered
 

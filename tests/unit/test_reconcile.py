@@ -8,6 +8,7 @@ from typing import Any, Final
 from telephony.reconcile import OpenCall, missed_events
 from telephony.translate import Translator
 from workflows import call
+from workflows.call_facts import Call, Direction, State
 from workflows.events import (
     CallArrived,
     CallPlaced,
@@ -125,16 +126,16 @@ def test_a_placed_call_that_was_answered_meanwhile_is_told_and_becomes_an_order(
     talk = call.begin(found)
     for event in (found, answered):
         talk, _ = call.step(talk, event)
-    assert (talk.state, talk.direction) == (call.State.TALKING, call.Direction.OUTBOUND)
+    assert (talk.state, talk.direction) == (State.TALKING, Direction.OUTBOUND)
 
 
 def test_a_seat_that_rings_no_longer_is_not_shown_ringing() -> None:
     waits = channel("c1", **queue())
     (over,) = missed({"c1": "ringing"}, waits, legs="c1 s1")
     assert over == LegEnded(case_id="c1", at=NOW, leg="s1", party="", cause=0)
-    ringing = call.Call(id="c1", entered_at=NOW, state=call.State.RINGING, ringing=("s1",))
+    ringing = Call(id="c1", entered_at=NOW, state=State.RINGING, ringing=("s1",))
     after, _ = call.step(ringing, over)
-    assert (after.state, after.ringing) == (call.State.WAITING, ())
+    assert (after.state, after.ringing) == (State.WAITING, ())
 
 
 def test_a_seat_that_rings_now_is_shown_ringing() -> None:

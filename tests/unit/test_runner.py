@@ -14,6 +14,7 @@ from typing import Any, Final
 import pytest
 
 from workflows import call, order, runner
+from workflows.call_facts import Result, State
 from workflows.commands import ChooseOrder, JudgeRequest, OpenOrder
 from workflows.effects import Effect, MakeRecording, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound, Outdated, StoreDown
@@ -238,7 +239,7 @@ async def test_what_could_not_be_saved_is_neither_shown_nor_done(stage: Stage) -
         await stage.runner.handle(ended())
     assert (stage.shown.states, stage.shown.posted, stage.store.outbox) == (before, [], {})
     await stage.runner.handle(ended())
-    assert stage.store.cases["call", "c1"].result is call.Result.ANSWERED
+    assert stage.store.cases["call", "c1"].result is Result.ANSWERED
     assert len(stage.shown.posted) == 1
 
 
@@ -319,7 +320,7 @@ async def test_a_fact_is_taken_on_the_newest_case_and_a_wish_must_be_read_again(
     await stage.play(arrived())
     stage.store.refuse = [Outdated("another was first"), Outdated("another was first")]
     await stage.runner.handle(queued(1))
-    assert stage.store.cases["call", "c1"].state is call.State.WAITING
+    assert stage.store.cases["call", "c1"].state is State.WAITING
     stage.store.refuse = [Outdated("another was first")]
     with pytest.raises(Outdated):
         await stage.runner.handle(open_order())
@@ -330,7 +331,7 @@ async def test_a_told_event_that_is_refused_does_not_hurt_the_one_that_told_it(
 ) -> None:
     await stage.play(arrived(), answered())
     stage.store.refuse = [None, NotAllowed("an elder that does not exist")]
-    assert (await stage.runner.handle(ended())).state is call.State.ENDED
+    assert (await stage.runner.handle(ended())).state is State.ENDED
     assert len(await stage.store.untold()) == 1
 
 
@@ -401,7 +402,7 @@ async def test_a_slow_step_lets_the_rest_wait_for_the_next_commit(
 ) -> None:
     monkeypatch.setattr(runner, "STEPPING_S", -1.0)
     assert await take_all(stage, storm(1)) == [1, 1, 1, 1]
-    assert stage.store.cases["call", "c0"].state is call.State.ENDED
+    assert stage.store.cases["call", "c0"].state is State.ENDED
 
 
 @pytest.mark.parametrize(
@@ -414,7 +415,7 @@ async def test_when_a_commit_of_many_fails_they_are_taken_in_smaller_parts(
     await take_all(stage, storm())
     assert len(stage.store.journal) == len(set(stage.store.journal)), "nothing is taken twice"
     assert {c.state for (name, _), c in stage.store.cases.items() if name == "call"} == {
-        call.State.ENDED
+        State.ENDED
     }
     assert stage.shown.states.count(("c0", "ended")) == 2, "its end, and the order tied to it"
 
