@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sql import codec
+from sql import audit, codec
 from sql.engine import Database
-from sql.models import Case, Journal, Outbox
+from sql.models import AuditEntry, Case, Journal, Outbox
 from sql.store import SqlStore, end_alarm, raise_alarm
+from workflows.commands import Command
 from workflows.effects import CancelDial, Dial, Effect, EndAlarm, RaiseAlarm
 from workflows.events import (
     CaseFound,
@@ -52,8 +53,12 @@ async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
         if row is None:
             row = Case(process=process.name, id=step.event.case_id)
             session.add(row)
+        body = codec.dump(step.after)
+        if isinstance(step.event, Command):
+            entry = audit.of_command(process.name, step.event, row.body or {}, body)
+            session.add(AuditEntry(**entry))
         row.state, row.is_over = step.after.state.value, process.is_over(step.after)
-        row.version, row.body = step.seq, codec.dump(step.after)
+        row.version, row.body = step.seq, body
         row.changed_at = step.event.at
         _write_journal(session, process, step)
         _post(session, process, step)

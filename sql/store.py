@@ -16,13 +16,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sql import codec
+from sql import audit, codec
 from sql.engine import Database
-from sql.models import Alarm, Case, Elder, ElderPhone, Journal, Number, Outbox, Timer, WorkOrder
+from sql.models import (
+    Alarm,
+    AuditEntry,
+    Case,
+    Elder,
+    ElderPhone,
+    Journal,
+    Number,
+    Outbox,
+    Timer,
+    WorkOrder,
+)
 from sql.projections import project
 from sql.writes import Writes
 from workflows import order
-from workflows.commands import ChooseOrder, OpenOrder
+from workflows.commands import ChooseOrder, Command, OpenOrder
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
@@ -211,6 +222,10 @@ class SqlTransaction:
             state_before=before.state.value if before else "",
             state_after=after.state.value,
         )
+        if isinstance(event, Command):
+            was = codec.dump(before) if before else {}
+            entry = audit.of_command(process.name, event, was, codec.dump(after))
+            self._writes.add(AuditEntry, **entry)
         project(self._writes.put, before, after, self._site)
         if because:
             self._writes.settle(because, event.at)

@@ -9,9 +9,14 @@ from workflows.events import Event
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Event):
-    """A wish by a named person: `by` is the user's name."""
+    """A wish by a named person: `by` is the user's name.
+
+    `address` is where it came from and `permission` the right that it needed, for the record.
+    """
 
     by: str
+    address: str = ""
+    permission: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

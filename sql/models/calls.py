@@ -14,7 +14,11 @@ from sql.models.base import Base
 
 
 class CallRecord(Base):
-    """One call. Abandoned calls have rows too; `ended_uncertain` marks an end nobody saw."""
+    """One call. Abandoned calls have rows too; `ended_uncertain` marks an end nobody saw.
+
+    Wrap-up (ACD-19): `call_class` is emergency, consultation, life_service, no_response, other, or
+    empty until a seat has said what the call was about.
+    """
 
     __tablename__ = "call_record"
     __table_args__ = (Index("ix_call_record_caller_time", "caller_no", "entered_at"),)
@@ -45,6 +49,10 @@ class CallRecord(Base):
     delay_ms: Mapped[float | None]
     jitter_ms: Mapped[float | None]
     loss: Mapped[float | None]
+    call_class: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    wrap_up_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    wrapped_up_by: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    wrapped_up_at: Mapped[datetime | None]
 
     legs: Mapped[list[CallLeg]] = relationship(order_by="CallLeg.started_at")
     recording: Mapped[Recording | None] = relationship()

@@ -26,7 +26,10 @@ class ServiceRequest(Base):
 
 
 class WorkOrder(Base):
-    """A work order (服务工单), written from its case in the same commit."""
+    """A work order (服务工单), written from its case in the same commit.
+
+    `origin` is need or call_back; a call-back has the number to call, in E.164, in `call_back_no`.
+    """
 
     __tablename__ = "work_order"
 
@@ -35,6 +38,7 @@ class WorkOrder(Base):
     request_id: Mapped[str] = mapped_column(ForeignKey("service_request.id"))
     elder_id: Mapped[int | None] = mapped_column(ForeignKey("elder.id"), index=True)
     origin: Mapped[str] = mapped_column(String(12))
+    call_back_no: Mapped[str] = mapped_column(String(40), default="", server_default="", index=True)
     content: Mapped[str] = mapped_column(Text, default="")
     requirement: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[str] = mapped_column(String(16), index=True)

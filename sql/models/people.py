@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey, String, true
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sql.models.base import Base
@@ -30,7 +30,11 @@ class Seat(Base):
 
 
 class User(Base):
-    """A person who signs in to the desk. `password` is an argon2 hash."""
+    """A person who signs in to the desk. `password` is an argon2 hash.
+
+    `role` names a set of rights (agent_desk.rights). Who left is not deleted but no longer active:
+    the name stands in the record of what was done.
+    """
 
     __tablename__ = "user_account"
 
@@ -38,6 +42,7 @@ class User(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     password: Mapped[str] = mapped_column(String(200))
     role: Mapped[str] = mapped_column(String(31))
+    is_active: Mapped[bool] = mapped_column(default=True, server_default=true())
     created_at: Mapped[datetime]
 
 

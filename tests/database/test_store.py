@@ -511,7 +511,7 @@ async def test_what_a_database_cannot_keep_is_refused_in_words_or_kept(
         # The wish stands in the call's journal; the order that it asked for could not be made.
         after_it = await centre.everything()
         assert [name for name in before if before[name] != after_it[name]] == [
-            "journal", "outbox", "process_case",
+            "audit_entry", "journal", "outbox", "process_case",
         ]  # fmt: skip
 
 
