@@ -17,6 +17,7 @@ import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -91,8 +92,8 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
         handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
-        changed=picture.changed, connected=picture.connected, stored=picture.stored, now=clock.now,
-        catch_up=recorder.catch_up,
+        changed=picture.changed, connected=picture.connected,
+        stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
     )  # fmt: skip
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock,
@@ -114,6 +115,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
             tasks.create_task(ami.run())
             # An emergency waits for no database, also not for one that is away at the start.
             emergencies.start(tasks)
+            tasks.create_task(database.watch(partial(picture.stored, "watch")))
             await take_up(picture, runner)
             for work in (listener.run, listener.watch, listener.tick, recorder.watch):
                 tasks.create_task(work())
@@ -186,11 +188,16 @@ async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
 async def keep_promises(runner: Runner) -> None:
     """Tell again what could not be told: an answered call does not stay without its order."""
     while True:
-        await asyncio.sleep(PROMISES_EVERY_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PROMISES_EVERY_S):
+                await runner.owes.wait()
+        runner.owes.clear()
         try:
             await runner.recover()
         except StoreDown as down:
             logger.warning("what was promised waits: %s", down)
+            runner.owes.set()
+            await asyncio.sleep(STORE_AGAIN.total_seconds())
 
 
 async def watch_orphans(

@@ -67,6 +67,7 @@ class LivePicture:
         self._calls: Final[dict[str, dict[str, Any]]] = {}
         self._alarms: Final[dict[str, dict[str, Any]]] = {}
         self._ringing: Final[dict[str, dict[str, Any]]] = {}
+        self._waiting: Final[set[str]] = set()
         self.feed: Final = Feed(self.snapshot)
 
     async def load(self) -> None:
@@ -165,9 +166,13 @@ class LivePicture:
                 self._rings_no_more(leg)
             self._say_alarm("asterisk")
 
-    def stored(self, is_up: bool) -> None:
-        """The database takes what is told, or everything waits for it."""
-        if is_up:
+    def stored(self, whose: str, is_up: bool) -> None:
+        """The database takes what is told, or everything waits for it.
+
+        Each of those who write says it for itself, and each has to be well again.
+        """
+        (self._waiting.discard if is_up else self._waiting.add)(whose)
+        if not self._waiting:
             self.alarm_ended("database")
         elif "database" not in self._alarms:
             self._say_alarm("database")

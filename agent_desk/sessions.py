@@ -43,7 +43,7 @@ class Sessions:
         """Sign the user in; returns the cookie's value, which is kept nowhere else."""
         now = datetime.now(UTC)
         value = secrets.token_urlsafe(32)
-        async with self._database.writing() as session:
+        async with self._database.writing("a sign-in") as session:
             await people.forget_idle(session, now - IDLE)
             session.add(
                 DeskSession(
@@ -81,11 +81,11 @@ class Sessions:
 
     async def touch(self, token: str) -> bool:
         """Note that this sign-in is in use; False when it is over."""
-        async with self._database.writing() as session:
+        async with self._database.writing("that a sign-in is in use") as session:
             return await people.touch(session, token, datetime.now(UTC))
 
     async def end(self, token: str) -> None:
-        async with self._database.writing() as session:
+        async with self._database.writing("the end of a sign-in") as session:
             await people.sign_out(session, token)
 
     def give(self, response: web.StreamResponse, value: str) -> None:

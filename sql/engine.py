@@ -1,16 +1,21 @@
 """Connections: one writer a process on SQLite, and readers that never wait for it.
 
 SQLite runs in WAL mode with `synchronous=FULL`; a writing transaction begins IMMEDIATE, so that two
-writers queue instead of failing half-way. PostgreSQL is reached through psycopg 3.
+writers queue instead of failing half-way. A commit that it refuses is undone. PostgreSQL is reached
+through psycopg 3; there the answer to a commit can be lost on its way, and is asked for again.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
@@ -21,9 +26,26 @@ from sqlalchemy.ext.asyncio import (
     create_async_engine,
 )
 
-from workflows.errors import StoreDown
+from workflows.errors import InDoubt, StoreDown
+
+logger = logging.getLogger(__name__)
 
 BUSY_MS: Final = 10_000
+AWAY_MS: Final = 10_000
+"""A server whose machine is silent for so long is given up; the network itself would wait hours."""
+LOOK_EVERY_S: Final = 1.0
+PATIENCE_S: Final = 2.0
+SLOW_S: Final = 0.02
+SAY_SLOW_EVERY_S: Final = 10.0
+REACH: Final = {
+    "connect_timeout": AWAY_MS // 1000,
+    "tcp_user_timeout": AWAY_MS,
+    "keepalives_idle": AWAY_MS // 1000,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+NUMBER: Final = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
+FATE: Final = text("SELECT pg_xact_status(CAST(:number AS xid8))")
 
 
 class Database:
@@ -40,18 +62,87 @@ class Database:
             self._reader = _sqlite(url, "BEGIN", pool_size=5)
         else:
             self._writer = create_async_engine(
-                url, pool_size=5, pool_pre_ping=True, hide_parameters=True
+                url, pool_size=5, pool_pre_ping=True, hide_parameters=True, connect_args=REACH
             )
             self._reader = self._writer
         self._write: Final = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read: Final = async_sessionmaker(self._reader, expire_on_commit=False)
+        self._slow = 0
+        self._slow_said_at = float("-inf")
 
     @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncSession]:
-        """One short writing transaction: committed on leaving, rolled back on an error."""
+    async def writing(self, what: str = "a page") -> AsyncIterator[AsyncSession]:
+        """One short writing transaction: committed on leaving, rolled back on an error.
+
+        `what` names the write in the log when it is slow; `session.info["what"]` may say it better.
+        Raises InDoubt when the answer to the commit was lost.
+        """
+        number, begun = None, 0.0
         with _in_our_words():
-            async with self._write() as session, session.begin():
-                yield session
+            try:
+                async with self._write(info={"what": what}) as session, session.begin():
+                    await session.connection()
+                    begun = time.monotonic()
+                    yield session
+                    if not self.is_sqlite:
+                        await session.flush()
+                        number = await session.scalar(NUMBER)
+            except DBAPIError as cause:
+                if number is None or not cause.connection_invalidated:
+                    raise
+                said = f"the database's answer to a commit was lost: {cause.orig}"
+                raise InDoubt(said, partial(self._was_kept, number)) from cause
+        self._note_slow(session.info["what"], time.monotonic() - begun)
+
+    async def _was_kept(self, number: str) -> bool:
+        """Whether the server committed the transaction of this number. Raises StoreDown."""
+        async with self.reading() as session:
+            try:
+                fate = await session.scalar(FATE, {"number": number})
+            except DataError:
+                # A stand-by that took over has never heard of it.
+                return False
+        if fate == "in progress":
+            raise StoreDown("the database has not ended a commit whose answer was lost")
+        return bool(fate == "committed")
+
+    def _note_slow(self, what: str, seconds: float) -> None:
+        if seconds < SLOW_S:
+            return
+        self._slow += 1
+        now = time.monotonic()
+        if now - self._slow_said_at >= SAY_SLOW_EVERY_S:
+            self._slow_said_at = now
+            logger.warning(
+                "a write took %.0f ms instead of %.0f: %s (slow since the start: %d)",
+                seconds * 1000, SLOW_S * 1000, what, self._slow,
+            )  # fmt: skip
+
+    async def watch(self, is_there: Callable[[bool], None]) -> None:
+        """Say for ever whether a writer gets its turn, within a few seconds of any change.
+
+        Also in a quiet hour, and while what is away does not even say so.
+        """
+        while True:
+            turn = asyncio.ensure_future(self._take_turn())
+            try:
+                # Never cut short: a driver that is stopped in the middle may hang for longer.
+                done, _ = await asyncio.wait((turn,), timeout=PATIENCE_S)
+                if not done:
+                    is_there(False)
+                is_there(await turn)
+            finally:
+                turn.cancel()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _take_turn(self) -> bool:
+        try:
+            async with self.writing("nothing") as session:
+                await session.execute(text("SELECT 1"))
+        except StoreDown as down:
+            logger.warning("%s", down)
+            return False
+        return True
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:

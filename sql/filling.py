@@ -46,7 +46,7 @@ class Step:
 
 async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
     """Write the step unless it is there already. Raises StoreDown."""
-    async with store.database.writing() as session:
+    async with store.database.writing(f"{type(step.event).__name__} of an emergency") as session:
         row = await session.get(Case, (process.name, step.event.case_id))
         if row is not None and row.version >= step.seq:
             return

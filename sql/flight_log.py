@@ -48,5 +48,5 @@ class SqlFlightLog:
             return row.last if row else 0
 
     async def keep_place(self, name: str, place: int) -> None:
-        async with self._database.writing() as session:
+        async with self._database.writing("how far the flight record was read") as session:
             await session.merge(Number(name=name, last=place))

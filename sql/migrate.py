@@ -78,7 +78,7 @@ async def seed(
     database: Database, sites: dict[str, str], seats: dict[str, tuple[str, str]]
 ) -> None:
     """Put sites (code → name) and seats (extension → name, site) in; rename, never delete."""
-    async with database.writing() as session:
+    async with database.writing("sites and seats") as session:
         for code, name in sites.items():
             await session.merge(Site(code=code, name=name))
         await session.flush()
@@ -96,7 +96,7 @@ async def first_admin(database: Database, password_hash: str, announce: Callable
     The password is announced before it counts: a crash in between costs a new one at the next
     start, while one that counts and was never seen would lock everybody out.
     """
-    async with database.writing() as session:
+    async with database.writing("the first user") as session:
         if await has_users(session):
             return
         now = datetime.now(UTC)

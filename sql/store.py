@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -69,7 +69,7 @@ class SqlStore:
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[SqlTransaction]:
         try:
-            async with self._database.writing() as session:
+            async with self._database.writing("no event") as session:
                 tx = SqlTransaction(session, self._zone, self._site)
                 yield tx
                 await tx.write()
@@ -112,12 +112,12 @@ class SqlStore:
 
     async def raise_alarm(self, key: str, kind: str, text: str, at: datetime) -> bool:
         """Open the alarm unless one with this key is open; True when it is new."""
-        async with self._database.writing() as session:
+        async with self._database.writing("an alarm") as session:
             return await raise_alarm(session, key, kind, text, at)
 
     async def end_alarm(self, key: str, at: datetime) -> bool:
         """The trouble is over; True when an alarm was open."""
-        async with self._database.writing() as session:
+        async with self._database.writing("the end of an alarm") as session:
             return await end_alarm(session, key, at)
 
     async def open_alarms(self) -> Sequence[Alarm]:
@@ -139,6 +139,10 @@ class SqlTransaction:
         self._writes = Writes()
         self._cases: Final[dict[tuple[str, str], Any]] = {}
         self._versions: Final[dict[tuple[str, str], int]] = {}
+
+    async def is_settled(self, posted: str) -> bool:
+        done_at = await self._session.scalar(select(Outbox.done_at).where(Outbox.id == posted))
+        return done_at is not None
 
     async def load(self, process: Process[Any], case_id: str) -> Any | None:
         key = (process.name, case_id)
@@ -271,18 +275,21 @@ class SqlTransaction:
     async def write(self) -> None:
         """Send what was saved so far; the commit does it. Raises Outdated."""
         writes, self._writes = self._writes, Writes()
+        self._session.info["what"] = writes.what()
         await writes.send(await self._session.connection())
         self._versions.update(writes.versions())
 
 
 async def raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at: datetime) -> bool:
-    is_open = await session.scalar(
-        select(func.count()).select_from(Alarm).where(Alarm.key == key, Alarm.ended_at.is_(None))
+    """Open the alarm unless one with this key is open, whoever opened it; True when it is new."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    opened = await session.execute(
+        insert(Alarm)
+        .values(key=key, kind=kind, text=text, raised_at=at, seen_by="")
+        .on_conflict_do_nothing(index_elements=[Alarm.key], index_where=Alarm.ended_at.is_(None))
+        .returning(Alarm.id)
     )
-    if is_open:
-        return False
-    session.add(Alarm(key=key, kind=kind, text=text, raised_at=at))
-    return True
+    return opened.first() is not None
 
 
 async def end_alarm(session: AsyncSession, key: str, at: datetime) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sql import codec
-from sql.models import Base, Case, Outbox, Timer
+from sql.models import Base, Case, Journal, Outbox, Timer
 from workflows.errors import Outdated
 
 Row = dict[str, Any]
@@ -62,6 +62,11 @@ class Writes:
     def versions(self) -> dict[tuple[str, str], int]:
         """Of every case that is written here."""
         return {key: row["version"] for key, row in self._cases.items()}
+
+    def what(self) -> str:
+        """In words for a log: which events of how many cases."""
+        events = [row["event"] for row in self._added.get(Journal, ())]
+        return f"{', '.join(events[:5])} ({len(events)} events of {len(self._cases)} cases)"
 
     def add(self, model: type[Base], **values: Any) -> None:
         """A new row, after those that were added before."""

@@ -5,9 +5,12 @@ CarelineError
 ├── NotFound        there is no such case, order, call or elder                      (404)
 ├── Outdated        somebody else changed the case first; read it again              (409)
 └── StoreDown       the database is away or full; nothing was saved, try again       (503)
+    └── InDoubt     its answer was lost; whether it was saved can be asked
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 
 class CarelineError(Exception):
@@ -28,3 +31,14 @@ class Outdated(CarelineError):
 
 class StoreDown(CarelineError):
     """The database does not answer or has no room; nothing of the event was saved."""
+
+
+class InDoubt(StoreDown):
+    """The database's answer was lost: everything of the event was saved, or nothing.
+
+    `was_kept` asks which of them; it raises StoreDown while nobody can tell.
+    """
+
+    def __init__(self, said: str, was_kept: Callable[[], Awaitable[bool]]) -> None:
+        super().__init__(said)
+        self.was_kept = was_kept

@@ -38,6 +38,10 @@ class Transaction(Protocol):
         """The case, or None when this is the first that is heard of it."""
         ...
 
+    async def is_settled(self, posted: str) -> bool:
+        """Whether the effect with this outbox id has its result already."""
+        ...
+
     async def complete(self, event: Event, case: Any) -> Event:
         """The event with what only the database knows: elders by number, the next order number.
 
@@ -65,7 +69,9 @@ class Transaction(Protocol):
 class Store(Protocol):
     """Where cases live."""
 
-    def begin(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def begin(self) -> AbstractAsyncContextManager[Transaction]:
+        """Leaving it raises StoreDown when nothing was saved, InDoubt when nobody knows yet."""
+        ...
 
     async def untold(self) -> Sequence[Posted]:
         """What the outbox still owes to other cases, oldest first."""

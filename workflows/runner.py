@@ -1,23 +1,23 @@
 """The imperative shell: complete the event, step, save in one commit, then perform.
 
 One lock per case orders its steps; facts that wait together share one commit. Told events are
-performed after the lock is free, since two cases may tell each other. What a crash leaves in the
-outbox is told at the next start; every told event is harmless when it is told twice.
+performed after the lock is free, since two cases may tell each other. What a crash, or a database
+that went away, leaves in the outbox is told from there, once, and nobody waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from workflows.commands import Command
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, Tell
-from workflows.errors import NotFound, Outdated, StoreDown
+from workflows.errors import InDoubt, NotFound, Outdated, StoreDown
 from workflows.events import Event
 from workflows.machine import Processes
 from workflows.ports import Clock, DueTimer, Posted, Publisher, Store, Transaction
@@ -53,10 +53,13 @@ class Runner:
         self._publisher: Final = publisher
         self._locks: Final[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()
         self.timers_changed: Final = asyncio.Event()
+        # Something was promised to another case, and the database went away before it was told.
+        self.owes: Final = asyncio.Event()
 
     async def recover(self) -> None:
-        """Tell what was promised before the last stop."""
-        await self._perform(await self._store.untold())
+        """Tell what was promised and not told, oldest first. Raises StoreDown."""
+        for one in await self._store.untold():
+            await self._tell(one)
 
     async def handle(self, event: Event, because: str | None = None) -> Any:
         """Advance the event's case, carry out what it asked for, and return the case.
@@ -103,17 +106,39 @@ class Runner:
     async def _step_on_newest(self, event: Event, because: str | None) -> Step:
         while True:
             try:
-                async with self._store.begin() as tx:
+                async with self._commit() as tx:
                     return await self._step(tx, event, because)
             except Outdated:
                 # A person must see what changed; a fact is as true on the newer case.
                 if isinstance(event, Command):
                     raise
 
+    @asynccontextmanager
+    async def _commit(self) -> AsyncIterator[Transaction]:
+        """One transaction. Raises StoreDown only when it is certain that nothing was saved."""
+        try:
+            async with self._store.begin() as tx:
+                yield tx
+        except InDoubt as doubt:
+            if not await self._was_kept(doubt):
+                raise StoreDown(f"nothing was saved: {doubt}") from doubt
+
+    async def _was_kept(self, doubt: InDoubt) -> bool:
+        """Ask until the database answers: to do it again unasked would do it twice."""
+        while True:
+            try:
+                was_kept = await doubt.was_kept()
+            except StoreDown as down:
+                logger.warning("a commit is in doubt: %s", down)
+                await asyncio.sleep(TRY_AGAIN_S)
+            else:
+                logger.warning("%s; it was %s", doubt, "kept" if was_kept else "not kept")
+                return was_kept
+
     async def _step_together(self, events: Sequence[Event]) -> list[Step]:
         time = asyncio.get_running_loop().time
         steps: list[Step] = []
-        async with self._store.begin() as tx:
+        async with self._commit() as tx:
             enough = time() + STEPPING_S
             for event in events:
                 steps.append(await self._step(tx, event, None))
@@ -127,6 +152,8 @@ class Runner:
         if before is None and isinstance(event, Command):
             raise NotFound(f"there is no {process.name} {event.case_id}")
         case = before if before is not None else process.begin(event)
+        if because and await tx.is_settled(because):
+            return Step(process.name, event, case, case, (), ())
         complete = await tx.complete(event, case)
         after, effects = process.step(case, complete)
         posted = await tx.save(process, before, after, complete, effects, because)
@@ -155,25 +182,26 @@ class Runner:
 
     async def _perform(self, posted: Sequence[Posted]) -> None:
         for one in posted:
-            if isinstance(one.effect, Tell):
-                await self._tell(one.effect.event, one.id)
-            else:
+            if not isinstance(one.effect, Tell):
                 self._publisher.effect_posted(one)
-
-    async def _tell(self, event: Event, because: str) -> None:
-        """Tell it until the database has it: what told it is saved and will not be repeated."""
-        while True:
+                continue
             try:
-                await self.handle(event, because)
+                await self._tell(one)
             except StoreDown as down:
-                logger.warning("%s %s waits: %s", type(event).__name__, event.case_id, down)
-                await asyncio.sleep(TRY_AGAIN_S)
-            except Exception:
-                # It stays in the outbox; who caused it has been served and must not see this.
-                logger.exception("%s %s was refused", type(event).__name__, event.case_id)
-                return
-            else:
-                return
+                logger.warning("what was promised waits: %s", down)
+                self.owes.set()
+
+    async def _tell(self, posted: Posted) -> None:
+        """Tell it, unless it was told meanwhile. Raises StoreDown: it waits in the outbox."""
+        assert isinstance(posted.effect, Tell)
+        event = posted.effect.event
+        try:
+            await self.handle(event, posted.id)
+        except StoreDown:
+            raise
+        except Exception:
+            # It stays in the outbox; who caused it has been served and must not see this.
+            logger.exception("%s %s was refused", type(event).__name__, event.case_id)
 
     async def fire_due_timers(self) -> None:
         """Turn every due timer into its event. A timer ends when its event is saved."""

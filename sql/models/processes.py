@@ -79,12 +79,21 @@ class Alarm(Base):
     __tablename__ = "alarm"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(String(120), index=True)
+    key: Mapped[str] = mapped_column(String(120))
     kind: Mapped[str] = mapped_column(String(31))
     text: Mapped[str] = mapped_column(Text)
     raised_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     seen_by: Mapped[str] = mapped_column(String(64), default="")
+
+
+Index(
+    "uq_alarm_open",
+    Alarm.key,
+    unique=True,
+    sqlite_where=Alarm.ended_at.is_(None),
+    postgresql_where=Alarm.ended_at.is_(None),
+)
 
 
 class Number(Base):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from alembic import command, op
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import IntegrityError
 
 from sql.migrate import (
     BadDatabase,
@@ -26,6 +27,15 @@ def tables(url: str) -> set[str]:
     engine = create_engine(sync_url(url))
     try:
         return set(inspect(engine).get_table_names())
+    finally:
+        engine.dispose()
+
+
+def ids(url: str, statement: str) -> list[int]:
+    engine = create_engine(sync_url(url))
+    try:
+        with engine.connect() as connection:
+            return list(connection.execute(text(statement)).scalars())
     finally:
         engine.dispose()
 
@@ -52,6 +62,20 @@ def test_down_to_nothing_and_up_again(empty_url: str) -> None:
     upgrade(empty_url)
     upgrade(empty_url)
     command.check(alembic_config(empty_url))
+
+
+def test_of_several_open_alarms_for_one_trouble_the_oldest_goes_on(empty_url: str) -> None:
+    command.upgrade(alembic_config(empty_url), "0002")
+    for number, key in enumerate(("trunk/a", "trunk/a", "trunk/b", "trunk/a"), 1):
+        run(
+            empty_url,
+            "INSERT INTO alarm (id, key, kind, text, raised_at, seen_by) VALUES"
+            f" ({number}, '{key}', 'trunk', '', '2026-03-01 00:00:0{number}', '')",
+        )
+    upgrade(empty_url)
+    assert ids(empty_url, "SELECT id FROM alarm WHERE ended_at IS NULL ORDER BY id") == [1, 3]
+    with pytest.raises(IntegrityError):
+        run(empty_url, "UPDATE alarm SET ended_at = NULL WHERE id = 2")
 
 
 def test_a_database_of_a_newer_version_is_refused_in_words(url: str) -> None:

@@ -346,6 +346,29 @@ async def test_one_alarm_is_open_for_one_trouble(centre: Centre) -> None:
     ]  # fmt: skip
 
 
+async def test_two_controllers_that_see_one_trouble_open_one_alarm(centre: Centre) -> None:
+    async with another(centre) as other:
+        opened = await asyncio.gather(
+            *(one.store.raise_alarm("picture", "picture", "", NOW) for one in (centre, other) * 5)
+        )
+    assert sorted(opened) == [False] * 9 + [True]
+    assert len(await centre.store.open_alarms()) == 1
+
+
+async def test_an_alarm_that_another_opens_meanwhile_costs_the_event_nothing(
+    centre: Centre,
+) -> None:
+    """Both look, neither sees the other's, and both write: the event is kept all the same."""
+    await centre.play(*whole_call())
+    failed = RecordingFailed(case_id="c1", at=after(99), reason="no sound")
+    async with another(centre) as other:
+        await asyncio.gather(
+            centre.play(failed), other.store.raise_alarm("recording/c1", "recording", "", NOW)
+        )
+    assert len(await centre.store.open_alarms()) == 1
+    assert len(await centre.rows("SELECT * FROM journal WHERE event = 'RecordingFailed'")) == 1
+
+
 # ── away and full ─────────────────────────────────────────────────────────────────────────────
 
 
