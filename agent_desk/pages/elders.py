@@ -66,7 +66,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
     if form.site and form.site not in [site.code for site in settings.sites]:
         return _form(request, 422, filled.typed, {"site": _("Choose one of the list.")})
     try:
-        async with request.app[DESK].database.writing() as session:
+        async with request.app[DESK].database.writing("a new elder") as session:
             elder = await _add(session, form, settings)
             call = await calls.one(session, form.call) if form.call else None
     except StoreDown as down:

@@ -65,7 +65,7 @@ def test_down_to_nothing_and_up_again(empty_url: str) -> None:
 
 
 def test_of_several_open_alarms_for_one_trouble_the_oldest_goes_on(empty_url: str) -> None:
-    command.upgrade(alembic_config(empty_url), "0002")
+    command.upgrade(alembic_config(empty_url), "0003")
     for number, key in enumerate(("trunk/a", "trunk/a", "trunk/b", "trunk/a"), 1):
         run(
             empty_url,
