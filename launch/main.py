@@ -189,9 +189,12 @@ def _test(options: argparse.Namespace, for_pytest: Sequence[str]) -> int:
     make_ready(wants_to_test(parts))
     if not options.parts:
         parts = tuple(part for part in parts if (CHECKOUT / "tests" / part).is_dir())
-    if options.full and "faults" not in parts:
-        raise SetupError("--full is a word for the faults.\n    Run ./careline test faults --full.")
-    become(tasks.pytest_words(parts, [*(["--full"] if options.full else []), *for_pytest]))
+    if options.full and parts != ("faults",):
+        raise SetupError("--full is for the faults alone.\n    Run ./careline test faults --full.")
+    words = [*(["--full"] if options.full else []), *for_pytest]
+    if len(parts) == 1:
+        become(tasks.pytest_words(parts[0], words))
+    return tasks.run_parts(Environment().python, parts, words)
 
 
 def become(words: Sequence[str]) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -48,12 +49,18 @@ class RowResults:
     def pytest_sessionfinish(self) -> None:
         if not self.outcomes:
             return
+        RESULTS.parent.mkdir(exist_ok=True)
+        # Another part may end at the same moment, and adds its tests to the same file.
+        with (RESULTS.parent / "rows.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._write()
+
+    def _write(self) -> None:
         kept = self._kept()
         tests = kept["tests"] if kept.get("commit") == self.commit else {}
         for nodeid, rows in self.marks.items():
             if nodeid in self.outcomes or nodeid not in tests:
                 tests[nodeid] = {"rows": rows, "passed": self.outcomes.get(nodeid)}
-        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(
             json.dumps(
                 {"commit": self.commit, "at": datetime.now(UTC).isoformat(), "tests": tests},

@@ -111,6 +111,16 @@ def test_the_words_after_the_dashes_are_pytests(ready: list[main.Wants]) -> None
     assert ready == [main.Wants(Kind.DEV)]
 
 
+def test_the_full_matrix_is_for_the_faults_alone(
+    ready: list[main.Wants], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["test", "--full"]) == main.CANNOT_PREPARE
+    assert "Run ./careline test faults --full" in capsys.readouterr().err
+    with pytest.raises(Became) as became:
+        main.main(["test", "faults", "--full"])
+    assert became.value.args == ("-m", "pytest", "tests/faults", "--full")
+
+
 def test_a_part_with_a_telephone_gets_asterisk() -> None:
     wants = main.wants_to_test(["unit", "asterisk"])
     assert wants.asterisk

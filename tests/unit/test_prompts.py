@@ -77,9 +77,9 @@ def test_every_prompt_that_asterisk_asks_for_is_a_phrase() -> None:
     assert set(PHRASES) >= ASKED_FOR
 
 
-@pytest.mark.parametrize("position", range(100))
-def test_every_place_in_the_queue_can_be_said(position: int) -> None:
-    assert set(catalogue.queue_position(position)) <= set(PHRASES)
+def test_every_place_in_the_queue_can_be_said() -> None:
+    for position in range(100):
+        assert set(catalogue.queue_position(position)) <= set(PHRASES), position
 
 
 def test_numbers_are_put_together_as_asterisk_does_it() -> None:

@@ -1,0 +1,73 @@
+"""Parts of the tests that run side by side are judged and shown as one run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from launch.tasks import run_parts
+from tests.house import ROOT
+from tests.observer import wait_until
+
+PYTHON = Path(sys.executable)
+GREEN = "def test_green(): pass\n"
+RED = "def test_red(): assert 'the elder' == 'heard'\n"
+SLOW = """
+import pathlib, pytest, time
+
+@pytest.fixture
+def line():
+    yield
+    pathlib.Path("cleared").touch()
+
+def test_slow(line):
+    pathlib.Path("begun").touch()
+    time.sleep(60)
+"""
+
+
+def write(checkout: Path, **parts: str) -> tuple[str, ...]:
+    """A checkout whose parts have one test file each."""
+    (checkout / "pytest.ini").write_text("[pytest]\n")
+    for part, text in parts.items():
+        (checkout / "tests" / part).mkdir(parents=True)
+        (checkout / "tests" / part / f"test_{part}.py").write_text(text)
+    return tuple(parts)
+
+
+def test_one_red_part_makes_the_run_red_and_everything_is_shown(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts = write(tmp_path, unit=GREEN, desk=RED, database=GREEN)
+    assert run_parts(PYTHON, parts, (), tmp_path) == 1
+    shown = capfd.readouterr().out
+    assert shown.count("1 passed") == 2
+    assert "AssertionError: assert 'the elder' == 'heard'" in shown
+    assert shown.count("test session starts") == 3
+
+
+def test_words_may_choose_tests_of_one_part_only(tmp_path: Path) -> None:
+    parts = write(tmp_path, unit=GREEN, desk=RED)
+    assert run_parts(PYTHON, parts, ("-k", "green"), tmp_path) == 0
+    assert run_parts(PYTHON, parts, ("-k", "no such test"), tmp_path) == 1
+
+
+def test_ctrl_c_lets_every_part_clear_away(tmp_path: Path) -> None:
+    parts = write(tmp_path, unit=SLOW, desk=GREEN, database=GREEN)
+    call = f"from launch.tasks import *; run_parts(Path({str(PYTHON)!r}), {parts}, (), Path('.'))"
+    program = subprocess.Popen(
+        [PYTHON, "-c", call], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until((tmp_path / "begun").exists, 30)
+    begun = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    _, said = program.communicate(timeout=30)
+    assert "KeyboardInterrupt" in said
+    assert (tmp_path / "cleared").exists()
+    assert time.monotonic() - begun < 30
