@@ -18,7 +18,7 @@ RUN_PACKAGES: Final = ("ca-certificates", "ffmpeg")
 # What the tests of each part need beyond their Python packages. The unit tests need nothing.
 TEST_PACKAGES: Final = {
     "unit": (),
-    "database": ("postgresql",),
+    "database": ("postgresql", "ffmpeg"),
     "desk": ("chromium", "fonts-wqy-microhei"),
     "asterisk": ("gcc", "libc6-dev", "postgresql"),
     "faults": ("faketime", "iproute2", "mount", "systemd", "util-linux"),

@@ -271,3 +271,21 @@ def test_a_tree_is_readable_by_the_user_whom_asterisk_runs_as(unpacking: Unpacki
         wanted = stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0)
         if path.is_relative_to(next(unpacking.cache.glob("asterisk-*"))) and not path.is_symlink():
             assert path.stat().st_mode & wanted == wanted, path
+
+
+def test_a_home_without_permission_is_said_with_the_place_and_the_way_out(ground: Path) -> None:
+    """As another user when this one is root, whom nothing forbids."""
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom home import BadHome, Home\n"
+        "try:\n    Home(Path(sys.argv[1])).prepare()\nexcept BadHome as bad:\n    print(bad)\n"
+    )
+    ground.chmod(0o555)
+    ended = subprocess.run(
+        [sys.executable, "-B", "-c", program, ground / "home"],
+        cwd=CHECKOUT, user=NOBODY if os.geteuid() == 0 else None,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    ground.chmod(0o755)
+    assert f"{ground}/home: no permission to write there; name another place" in ended.stdout, (
+        ended.stderr
+    )

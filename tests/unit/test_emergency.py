@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final, NamedTuple
 
 import pytest
@@ -47,6 +48,7 @@ from workflows.events import (
     RoomOpened,
     TookOver,
 )
+from workflows.machine import Rule, nothing
 
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 CASE: Final = "n-1.1"
@@ -129,8 +131,12 @@ class Node(NamedTuple):
     timers: frozenset[str]
 
 
+# The same case is met with many sets of alarms and clocks, of which its step knows nothing.
+step_once = cache(step)
+
+
 def after(node: Node, event: Event) -> Node:
-    case, effects = step(node.case, event)
+    case, effects = step_once(node.case, event)
     alarms, timers = set(node.alarms), set(node.timers)
     if isinstance(event, EmergencyTimerFired):
         timers.discard(event.name)
@@ -169,6 +175,7 @@ def walk() -> set[Node]:
 
     The facts speak of the first dial and of the second. With two askings one of them is the old
     dial and the other the new one; after the third both are old, and nothing new can be learned.
+    What comes after the end is for test_a_closed_case_stays_closed_and_asks_for_nothing.
     """
     seen: set[Node] = set()
     waiting = deque(after(Node(begin(e), frozenset(), frozenset()), e) for e in (
@@ -180,7 +187,7 @@ def walk() -> set[Node]:
         if node in seen:
             continue
         seen.add(node)
-        if node.case.role_a.asked <= 2:
+        if node.case.role_a.asked <= 2 and node.case.state is not State.CLOSED:
             waiting.extend(after(node, event) for event in possible(node))
     return seen
 
@@ -215,11 +222,16 @@ def test_no_waiting_lasts_for_ever(everywhere: set[Node]) -> None:
 
 
 def test_a_closed_case_stays_closed_and_asks_for_nothing(everywhere: set[Node]) -> None:
-    for node in everywhere:
-        if node.case.state is not State.CLOSED:
-            continue
+    """Whatever it has noted, no row of its two tables leads out of the end or asks for anything."""
+    assert set(TABLE[State.CLOSED].values()) == {Rule(State.CLOSED, nothing)}
+    assert set(role.TABLE[role.State.OVER].values()) == {Rule(role.State.OVER, nothing)}
+    closed = [node for node in everywhere if node.case.state is State.CLOSED]
+    assert closed
+    for node in closed:
+        assert node.case.role_a.state is role.State.OVER
         assert not node.alarms
         assert not node.timers
+    for node in closed[::20]:
         for event in possible(node):
             case, effects = step(node.case, event)
             assert case.state is State.CLOSED

@@ -163,8 +163,9 @@ Start = Callable[..., Controller]
 
 
 @pytest.fixture
-async def start(tmp_path: Path) -> AsyncIterator[Start]:
+async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     """Starts a controller, or the next one after it; the disk stays the same."""
+    monkeypatch.setattr(rescue_module, "TRY_AGAIN_S", 0.02)
     started: list[Controller] = []
 
     def begin(asterisk: Asterisk | None = None, fate: Fate | None = None) -> Controller:
@@ -213,7 +214,10 @@ async def test_what_asterisk_refuses_is_shown_and_may_be_tried_again(start: Star
 
 
 @pytest.mark.parametrize("cause", [AmiDown("gone"), TimeoutError()])
-async def test_a_dial_that_was_perhaps_sent_is_looked_for(start: Start, cause: Exception) -> None:
+async def test_a_dial_that_was_perhaps_sent_is_looked_for(
+    start: Start, cause: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialler, "UNSEEN_S", 0.05)
     controller = start()
     controller.asterisk.refuses = cause
     await controller.hears(CONNECTED)
