@@ -122,6 +122,7 @@ async def controller(settings: Settings, home: Home, ready: Callable[[], None]) 
             tasks.create_task(keep_lease(ami))
             tasks.create_task(wake_for_timers(runner, store))
             tasks.create_task(keep_promises(runner))
+            tasks.create_task(picture.keep_alarms())
             tasks.create_task(watch_orphans(home.live_recordings, flight_log, picture, recorder))
     finally:
         menus.close()
@@ -209,9 +210,7 @@ async def watch_orphans(
         try:
             names = await asyncio.to_thread(old_recordings, live, time.time())
             calls = await log.known({call for name in names for call in possible_calls(name)})
-            await picture.show_orphans(
-                {name for name in names if calls.isdisjoint(possible_calls(name))}
-            )
+            picture.show_orphans({name for name in names if calls.isdisjoint(possible_calls(name))})
         except (StoreDown, OSError) as cause:
             logger.warning("recordings without a call are not looked for: %s", cause)
         await asyncio.sleep(ORPHANS_EVERY_S)

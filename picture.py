@@ -6,9 +6,12 @@ Asterisk; it is never the truth itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from control import Feed
@@ -27,6 +30,7 @@ from telephony.switchboard import (
 from workflows import call
 from workflows.call_facts import State
 from workflows.effects import RaiseAlarm
+from workflows.errors import StoreDown
 from workflows.events import (
     CallEnded,
     CallVanished,
@@ -38,6 +42,9 @@ from workflows.events import (
 )
 from workflows.ports import Clock, Posted
 
+logger = logging.getLogger(__name__)
+
+AGAIN_S: Final = 0.5
 TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
 WRONG: Final = "picture"
 ORPHAN: Final = "orphan"
@@ -67,6 +74,7 @@ class LivePicture:
         self._calls: Final[dict[str, dict[str, Any]]] = {}
         self._alarms: Final[dict[str, dict[str, Any]]] = {}
         self._ringing: Final[dict[str, dict[str, Any]]] = {}
+        self._unkept: Final[asyncio.Queue[Callable[[], Awaitable[object]]]] = asyncio.Queue()
         self._waiting: Final[set[str]] = set()
         self.feed: Final = Feed(self.snapshot)
 
@@ -181,48 +189,61 @@ class LivePicture:
         """An alarm about what the database itself could not keep."""
         self.alarm_raised(RaiseAlarm(key=kind, kind=kind, text=""), self._clock.now())
 
-    async def changed(self, change: Change) -> None:
+    async def keep_alarms(self) -> None:
+        """Bring our own alarms into the database, in order, for ever.
+
+        They are shown before: while the database is away, here they wait for it.
+        """
+        while True:
+            keep = await self._unkept.get()
+            while not await self._is_kept(keep):  # noqa: ASYNC110 — no event tells that it is back.
+                await asyncio.sleep(AGAIN_S)
+
+    @staticmethod
+    async def _is_kept(keep: Callable[[], Awaitable[object]]) -> bool:
+        try:
+            await keep()
+        except StoreDown as down:
+            logger.warning("an alarm waits: %s", down)
+            return False
+        except Exception:
+            # One alarm that cannot be kept is shown all the same, and holds up no other.
+            logger.exception("an alarm was not kept")
+        return True
+
+    def changed(self, change: Change) -> None:
         """A seat's phone or a trunk is another than before."""
         match change:
             case SeatNow():
                 self.feed.publish("seat", asdict(change))
             case TrunkNow():
                 self.feed.publish("trunk", asdict(change))
-                await self._note_trunk(change)
+                # A carrier that refuses us or is silent is an alarm until it is well again.
+                for state, kind in TRUNK_ALARMS.items():
+                    key = f"{kind}/{change.name}"
+                    self._keep_alarm(key, kind, change.name, change.state == state)
             case PictureNow():
-                await self._note_picture(change)
+                # A picture that was wrong is an alarm until it has been found right again.
+                text = "; ".join(change.differs)[:MAX_WORDS]
+                self._keep_alarm(WRONG, WRONG, text, bool(change.differs))
 
-    async def _note_picture(self, picture: PictureNow) -> None:
-        """A picture that was wrong is an alarm until it has been found right again."""
-        now, text = self._clock.now(), "; ".join(picture.differs)[:MAX_WORDS]
-        if picture.differs:
-            alarm = RaiseAlarm(key=WRONG, kind=WRONG, text=text)
-            if await self._store.raise_alarm(alarm.key, alarm.kind, alarm.text, now):
-                self.alarm_raised(alarm, now)
-        elif WRONG in self._alarms:
-            await self._store.end_alarm(WRONG, now)
-            self.alarm_ended(WRONG)
-
-    async def show_orphans(self, names: Collection[str]) -> None:
+    def show_orphans(self, names: Collection[str]) -> None:
         """An alarm for each recording that belongs to no call, for as long as it lies there."""
-        now = self._clock.now()
         wanted = {f"{ORPHAN}/{name[:100]}": name for name in names}
         for key in [k for k, view in self._alarms.items() if view["kind"] == ORPHAN]:
             if key not in wanted:
-                await self._store.end_alarm(key, now)
-                self.alarm_ended(key)
+                self._keep_alarm(key, ORPHAN, "", False)
         for key, name in wanted.items():
-            if await self._store.raise_alarm(key, ORPHAN, name, now):
-                self.alarm_raised(RaiseAlarm(key=key, kind=ORPHAN, text=name), now)
+            self._keep_alarm(key, ORPHAN, name, True)
 
-    async def _note_trunk(self, trunk: TrunkNow) -> None:
-        """A carrier that refuses us or is silent is an alarm until it is well again."""
+    def _keep_alarm(self, key: str, kind: str, text: str, is_open: bool) -> None:
+        """Show the alarm or end it, and have it stored. One that is open keeps its beginning."""
+        if is_open == (key in self._alarms):
+            return
         now = self._clock.now()
-        for state, kind in TRUNK_ALARMS.items():
-            alarm = RaiseAlarm(key=f"{kind}/{trunk.name}", kind=kind, text=trunk.name)
-            if trunk.state != state:
-                await self._store.end_alarm(alarm.key, now)
-                self.alarm_ended(alarm.key)
-            elif await self._store.raise_alarm(alarm.key, alarm.kind, alarm.text, now):
-                # One that was open already keeps its beginning.
-                self.alarm_raised(alarm, now)
+        if is_open:
+            self.alarm_raised(RaiseAlarm(key=key, kind=kind, text=text), now)
+            self._unkept.put_nowait(partial(self._store.raise_alarm, key, kind, text, now))
+        else:
+            self.alarm_ended(key)
+            self._unkept.put_nowait(partial(self._store.end_alarm, key, now))

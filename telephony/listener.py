@@ -56,7 +56,7 @@ class Listener:
         handle_many: Callable[[Sequence[Event]], Awaitable[int]],
         heard: Callable[[Event], None],
         open_calls: Callable[[], Awaitable[dict[str, OpenCall]]],
-        changed: Callable[[Change], Awaitable[None]],
+        changed: Callable[[Change], None],
         connected: Callable[[bool], None],
         stored: Callable[[bool], None],
         now: Callable[[], datetime],
@@ -112,14 +112,14 @@ class Listener:
         elif event["Event"] == LOOKED:
             await self._compare(event["Listings"])
         else:
-            await self._follow(self._switchboard.apply(event))
+            self._follow(self._switchboard.apply(event))
             for ours in self._translator.to_events(event):
                 self._heard(ours)
                 self._line.put_nowait(ours)
 
     async def _read_anew(self) -> None:
         listings = await take(self._ami, self._switchboard.trunks)
-        await self._follow(self._switchboard.put(listings))
+        self._follow(self._switchboard.put(listings))
         # What was heard before is not missed; it must be saved before the calls are compared.
         await self._line.join()
         if self._catch_up is not None:
@@ -155,7 +155,7 @@ class Listener:
             logger.exception("an event was not taken: %s", _named(waiting[0]))
             return 1
 
-    async def _follow(self, consequences: Sequence[Consequence]) -> None:
+    def _follow(self, consequences: Sequence[Consequence]) -> None:
         """Show what changed, and do in Asterisk what a seat asks for."""
         for one in consequences:
             if isinstance(one, SeatEffect):
@@ -163,7 +163,7 @@ class Listener:
                 self._pressing.add(pressing)
                 pressing.add_done_callback(self._pressing.discard)
             else:
-                await self._until_stored(partial(self._changed, one), str(one))
+                self._changed(one)
 
     async def _press(self, effect: SeatEffect) -> None:
         """Beside the events: they must not wait for an answer of Asterisk."""
@@ -177,7 +177,7 @@ class Listener:
     async def wish(self, command: Command) -> Seat:
         """A person's wish for a seat; returns the seat. Raises NotAllowed or NotFound."""
         seat, consequences = self._switchboard.wish(command)
-        await self._follow(consequences)
+        self._follow(consequences)
         return seat
 
     # ── the picture against Asterisk's lists ─────────────────────────────────────────────────
@@ -186,7 +186,7 @@ class Listener:
         """Let time pass for the seats."""
         while True:
             await asyncio.sleep(TICK_S)
-            await self._follow(self._switchboard.tick())
+            self._follow(self._switchboard.tick())
 
     async def watch(self) -> None:
         """Hold the picture against Asterisk's lists, again and again, sooner when in doubt."""
@@ -216,9 +216,9 @@ class Listener:
         if wrong:
             words = tuple(str(one) for one in wrong)
             logger.error("the picture was wrong and is read anew: %s", "; ".join(words))
-            await self._follow((PictureNow(words), *await self._switchboard.read(self._ami)))
+            self._follow((PictureNow(words), *await self._switchboard.read(self._ami)))
         elif not self._switchboard.is_in_doubt:
-            await self._follow((PictureNow(), *self._switchboard.see_trunks(listings)))
+            self._follow((PictureNow(), *self._switchboard.see_trunks(listings)))
 
     async def _until_stored(self, work: Callable[[], Awaitable[StoredT]], what: str) -> StoredT:
         """Repeat it until the database answers: no fact is lost, their order is never broken."""

@@ -63,7 +63,7 @@ class Board:
     async def _no_calls(self) -> dict[str, OpenCall]:
         return {}
 
-    async def _note(self, change: Change) -> None:
+    def _note(self, change: Change) -> None:
         self.changes.append(change)
 
     def stop(self) -> None:

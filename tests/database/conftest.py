@@ -58,6 +58,25 @@ class Cluster:
 
     folder: Path
 
+    def control(self, program: str, *words: str) -> None:
+        """Run one of the server's own programs as its user."""
+        ended = subprocess.run(
+            [str(programs() / program), *words],
+            cwd="/", user=server_user(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        log = self.folder / "log"
+        told = log.read_text("utf-8", "replace") if log.exists() else ""
+        assert ended.returncode == 0, f"{program}: {ended.stdout}{ended.stderr}{told}"
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -k {self.folder} -c fsync=off -c timezone=Asia/Shanghai"
+        log = str(self.folder / "log")
+        data = str(self.folder / "data")
+        self.control("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
+
+    def stop(self) -> None:
+        self.control("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
     def url(self, name: str, user: str = OWNER) -> str:
         return f"postgresql+psycopg://{user}@/{name}?host={self.folder}"
 
@@ -76,32 +95,23 @@ class Cluster:
 
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    user, bin_ = server_user(), programs()
+    user = server_user()
     # Pytest's own folders are closed to other users.
     folder = Path(tempfile.mkdtemp(prefix="careline-pg-"))
     # Careline's own user passes through to the socket.
     folder.chmod(0o711)
     if user:
         shutil.chown(folder, user)
-
-    def run(program: str, *words: str) -> None:
-        ended = subprocess.run(
-            [str(bin_ / program), *words],
-            cwd="/", user=user, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        log = folder / "log"
-        told = log.read_text("utf-8", "replace") if log.exists() else ""
-        assert ended.returncode == 0, f"{program}: {ended.stdout}{ended.stderr}{told}"
-
-    data = str(folder / "data")
-    options = f"-c listen_addresses='' -k {folder} -c fsync=off -c timezone=Asia/Shanghai"
+    cluster, data = Cluster(folder), str(folder / "data")
     try:
-        run("initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N")
-        run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-o", options, "-w", "start")
+        cluster.control(
+            "initdb", "-D", data, "-U", OWNER, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"
+        )
+        cluster.start()
         try:
-            yield Cluster(folder)
+            yield cluster
         finally:
-            run("pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+            cluster.stop()
     finally:
         shutil.rmtree(folder)
 

@@ -126,7 +126,7 @@ class Centre:
         async def change() -> None:
             now = SeatNow(extension, state, reason)
             self.switchboard.seats[extension] = now
-            await self.picture.changed(now)
+            self.picture.changed(now)
 
         self.run(change())
 
@@ -134,7 +134,7 @@ class Centre:
         async def change() -> None:
             now = TrunkNow(name, state)
             self.switchboard.trunks[name] = now
-            await self.picture.changed(now)
+            self.picture.changed(now)
 
         self.run(change())
 

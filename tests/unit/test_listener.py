@@ -64,7 +64,7 @@ class Ear:
             Translator("node1", str),
             self.switchboard,
             handle_many=self.take_some, heard=self.heard.append, open_calls=self.open_calls,
-            changed=self.take,
+            changed=self.told.append,
             connected=self.told.append, stored=self.stored.append, now=lambda: NOW,
         )  # fmt: skip
 
