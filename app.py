@@ -3,6 +3,7 @@
     python app.py controller|desk|worker --home DIR [--config FILE]
 
 Each says when it is ready, and every second that it lives, to whoever started it (starter.py).
+Each loads its own rooms only, so that it starts faster and stays smaller.
 """
 
 from __future__ import annotations
@@ -15,211 +16,32 @@ import os
 import signal
 import ssl
 import sys
-import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from aiohttp import web
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
-from asterisk_conf.render import AGI_PORT, AMI_PORT, AMI_USER
-from control import Controller, control_app, serving
-from emergencies import Emergencies
 from home import Home
-from ivr.dialogue import walk
-from ivr.menus import MENUS
-from picture import LivePicture
-from recordings.orphans import old_recordings, possible_calls
 from settings import Settings, load, split
-from sql import codec
-from sql.engine import Database
-from sql.flight_log import SqlFlightLog
-from sql.numbers import e164
-from sql.store import SqlStore
 from starter import Starter
-from telephony.ami import Ami, Login
-from telephony.fastagi import CallerLine, FastAgiServer
-from telephony.flight_recorder import FlightRecorder
-from telephony.lease import keep_lease
-from telephony.listener import Listener
-from telephony.switchboard import Switchboard
-from telephony.translate import Translator
-from workflows.commands import PauseSeat, ResumeSeat
-from workflows.effects import MakeRecording
-from workflows.errors import StoreDown
-from workflows.events import Event, KeyPressed
-from workflows.runner import Runner
 
 logger = logging.getLogger("careline")
 
-MENUS_BEYOND_LINES: Final = 10
-PROMISES_EVERY_S: Final = 30
-ORPHANS_EVERY_S: Final = 60
-STORE_AGAIN: Final = timedelta(seconds=1)
-
-
-class SystemClock:
-    """Fulfils `workflows.ports.Clock`."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
 
 async def controller(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
-    """AMI, AGI and the processes. Ready when Asterisk's picture is read."""
-    clock, database = SystemClock(), Database(settings.database_url(home.root))
-    centre, internal = settings.centre, settings.addresses.internal
-    store = SqlStore(database, centre.zone, settings.sites[0].code)
-    seats = [seat.extension for seat in settings.seats]
-    switchboard = Switchboard(
-        seats,
-        {trunk.name: trunk.registers for trunk in settings.trunks},
-        {queue.name: queue.wrap_up_s for queue in settings.queues},
-        clock.now,
-    )
-    picture = LivePicture(switchboard, store, clock, ready, centre.node)
-    runner = Runner(codec.PROCESSES, store, clock, picture)
-    ami = Ami(Login(internal, AMI_PORT, AMI_USER, home.secret("ami")))
-    normalise = partial(e164, country=centre.country_code, area=centre.area_code)
-    flight_log = SqlFlightLog(database)
-    recorder = FlightRecorder(
-        home.asterisk, centre.node, normalise, flight_log, runner.handle, clock.now
-    )
-    listener = Listener(
-        ami, Translator(centre.node, normalise), switchboard,
-        handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
-        changed=picture.changed, connected=picture.connected,
-        stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
-    )  # fmt: skip
-    emergencies = Emergencies(
-        home.rescue, ami, store, picture, clock,
-        seats=seats, zone=centre.zone, recorder=recorder,
-    )  # fmt: skip
+    """AMI, AGI and the processes."""
+    from controller import run_controller
 
-    async def tell(event: Event, because: str | None) -> Any:
-        if isinstance(event, (PauseSeat, ResumeSeat)):
-            return await listener.wish(event)
-        return await (emergencies if emergencies.takes(event) else runner).handle(event, because)
-
-    await emergencies.load()
-    in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener)
-    menus = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
-    control = control_app(home.secret("control"), picture.feed, tell)
-    menus.start()
-    try:
-        async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
-            tasks.create_task(ami.run())
-            # An emergency waits for no database, also not for one that is away at the start.
-            emergencies.start(tasks)
-            tasks.create_task(database.watch(partial(picture.stored, "watch")))
-            await take_up(picture, runner)
-            for work in (listener.run, listener.watch, listener.tick, recorder.watch):
-                tasks.create_task(work())
-            tasks.create_task(keep_lease(ami))
-            tasks.create_task(wake_for_timers(runner, store))
-            tasks.create_task(keep_promises(runner))
-            tasks.create_task(picture.keep_alarms())
-            tasks.create_task(watch_orphans(home.live_recordings, flight_log, picture, recorder))
-    finally:
-        menus.close()
-        await database.close()
-
-
-async def take_up(picture: LivePicture, runner: Runner) -> None:
-    """Take up the calls as the database has them, as soon as it has."""
-    while True:
-        try:
-            await picture.load()
-            await runner.recover()
-        except StoreDown as down:
-            logger.warning("the calls wait: %s", down)
-            await asyncio.sleep(STORE_AGAIN.total_seconds())
-        else:
-            return
-
-
-def in_menu(loop: asyncio.AbstractEventLoop, listener: Listener, line: CallerLine) -> None:
-    """One call in a menu, in its own thread: ask, tell the dialplan, tell the call."""
-    name, call_id = line.env.get("agi_network_script", ""), line.env.get("agi_uniqueid", "")
-    menu = MENUS.get(name)
-    if menu is None or not call_id:
-        raise ValueError(f"there is no menu {name!r} for the call {call_id!r}")
-    choice = walk(menu, line)
-    line.note("CARELINE_QUEUE", choice.option.queue)
-    pressed = KeyPressed(
-        case_id=call_id,
-        at=datetime.now(UTC),
-        menu=menu.name,
-        key=choice.key,
-        choice=choice.option.choice,
-    )
-    loop.call_soon_threadsafe(listener.tell, pressed)
-
-
-async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
-    """Timers are rows; the scheduler only wakes us for the next one."""
-    scheduler = AsyncIOScheduler(timezone=UTC)
-    scheduler.start()
-    try:
-        while True:
-            runner.timers_changed.clear()
-            try:
-                await runner.fire_due_timers()
-                next_one = await store.next_timer()
-                if next_one is not None:
-                    # One that could not be fired is due still; it is tried again, not at once.
-                    next_one = max(next_one, datetime.now(UTC) + STORE_AGAIN)
-            except StoreDown as down:
-                logger.warning("timers wait: %s", down)
-                next_one = datetime.now(UTC) + STORE_AGAIN
-            if next_one is not None:
-                scheduler.add_job(
-                    runner.timers_changed.set, "date", run_date=next_one, id="next timer",
-                    replace_existing=True, misfire_grace_time=None,
-                )  # fmt: skip
-            await runner.timers_changed.wait()
-    finally:
-        scheduler.shutdown(wait=False)
-
-
-async def keep_promises(runner: Runner) -> None:
-    """Tell again what could not be told: an answered call does not stay without its order."""
-    while True:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PROMISES_EVERY_S):
-                await runner.owes.wait()
-        runner.owes.clear()
-        try:
-            await runner.recover()
-        except StoreDown as down:
-            logger.warning("what was promised waits: %s", down)
-            runner.owes.set()
-            await asyncio.sleep(STORE_AGAIN.total_seconds())
-
-
-async def watch_orphans(
-    live: Path, log: SqlFlightLog, picture: LivePicture, recorder: FlightRecorder
-) -> None:
-    """Show every recording without a call, once Asterisk's own record has been read."""
-    await recorder.caught_up.wait()
-    while True:
-        try:
-            names = await asyncio.to_thread(old_recordings, live, time.time())
-            calls = await log.known({call for name in names for call in possible_calls(name)})
-            picture.show_orphans({name for name in names if calls.isdisjoint(possible_calls(name))})
-        except (StoreDown, OSError) as cause:
-            logger.warning("recordings without a call are not looked for: %s", cause)
-        await asyncio.sleep(ORPHANS_EVERY_S)
+    await run_controller(settings, home, ready)
 
 
 async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
     """The web desk."""
-    # A process loads its own room only: each starts faster and stays smaller.
+    from aiohttp import web
+
     from agent_desk.app import desk_app
+    from control import Controller
+    from sql.engine import Database
 
     database = Database(settings.database_url(home.root))
     link = Controller(home.control_socket, home.secret("control"))
@@ -250,7 +72,11 @@ def certificate(settings: Settings) -> ssl.SSLContext | None:
 
 async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
     """What takes long: so far, making recordings."""
+    from control import Controller
     from recordings.worker import RecordingRound
+    from sql.engine import Database
+    from sql.store import SqlStore
+    from workflows.effects import MakeRecording
 
     # A conversion takes what the calls and the desk leave over, never the other way round.
     os.nice(10)
@@ -325,6 +151,7 @@ def main() -> int:
     os.umask(0o077)
     log_to(home.logs / f"{given.process}.log")
     try:
+        home.wait_settled()
         asyncio.run(run(given.process, load(given.config), home))
     except Exception:
         logger.exception("the %s ends; it is started again", given.process)

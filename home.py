@@ -178,6 +178,18 @@ class Home:
             return {e: kept[e] for e in extensions}
 
     @contextlib.contextmanager
+    def settling(self) -> Iterator[None]:
+        """Let processes that are started meanwhile load, and begin only afterwards."""
+        with (self.run / "settling").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def wait_settled(self) -> None:
+        """Return when nobody settles this home, also because that one is gone."""
+        with (self.run / "settling").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+
+    @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """At the first start three processes ask for one secret: all must get the same."""
         with (self.secrets / ".lock").open("a") as lock:

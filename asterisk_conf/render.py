@@ -19,6 +19,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from asterisk_conf.instance import Bind, Installation, Instance
+from asterisk_conf.ports import AGI_PORT, AMI_PORT
 from asterisk_conf.scripts import copy_scripts
 from asterisk_conf.sounds import PROMPTS, copy_sounds
 from home import Home, write_atomically
@@ -28,9 +29,6 @@ HERE: Final = Path(__file__).parent
 TEMPLATES: Final = HERE / "templates"
 CARRIER_TEMPLATES: Final = HERE / "carrier"
 
-AMI_PORT: Final = 5038
-AMI_USER: Final = "careline"
-AGI_PORT: Final = 4573
 RING_S: Final = 60
 """How long a number outside may ring before the seat is told that nobody answers."""
 RESCUE_CALL_S: Final = 60

@@ -41,9 +41,8 @@ class Child:
         self._logs: Final = logs
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
+    async def serves(self) -> None:
         """Return when it says that it serves. Raises ChildFailed."""
-        await self._spawn()
         assert self._process is not None
         assert self._process.stdout is not None
         try:
@@ -54,7 +53,8 @@ class Child:
         if said.strip() != b"ready":
             raise ChildFailed(f"the {self.name} does not start; the end of its log:\n{self._log()}")
 
-    async def _spawn(self) -> None:
+    async def spawn(self) -> None:
+        """Start the process; it may take a while until it serves."""
         with (self._logs / f"{self.name}.out").open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -91,7 +91,7 @@ class Child:
             pause = min(pause * 2, LONGEST_PAUSE_S)
             since = time.monotonic()
             try:
-                await self._spawn()
+                await self.spawn()
             except OSError as cause:
                 say(f"the {self.name} cannot be started: {cause}; it is tried again")
 

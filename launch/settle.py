@@ -13,19 +13,16 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import secrets
 import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Final
 
-from argon2 import PasswordHasher
-
 from asterisk_conf.instance import AsteriskFailed, Bind, Instance, service_user
-from asterisk_conf.render import AGI_PORT, centre_instance, render
+from asterisk_conf.ports import AGI_PORT
+from asterisk_conf.render import centre_instance, render
 from home import BadHome, Home
 from launch import asterisk_tree
 from launch.child import ChildFailed
@@ -33,8 +30,6 @@ from launch.identity import become_service_user
 from launch.processes import of_services
 from launch.steps import CHECKOUT, SetupError, say
 from settings import EXAMPLE, BadConfig, Settings, load, split
-from sql.engine import Database
-from sql.migrate import BadDatabase, first_admin, seed, upgrade
 
 CANNOT_START: Final = 2
 
@@ -98,22 +93,11 @@ def own_binds(settings: Settings) -> tuple[Bind, Bind]:
 
 
 async def settle_database(settings: Settings, home: Home) -> None:
-    """Migrate and seed; the first admin's password is said once, when it is made."""
-    url = settings.database_url(home.root)
-    await asyncio.to_thread(upgrade, url)
-    database = Database(url)
-    try:
-        await seed(
-            database,
-            {site.code: site.name for site in settings.sites},
-            {seat.extension: (seat.name, seat.site) for seat in settings.seats},
-        )
-        password = secrets.token_urlsafe(12)
-        hashed = await asyncio.to_thread(PasswordHasher().hash, password)
-        shown = f"first sign-in at the desk: user admin, password {password}   (shown only once)"
-        await first_admin(database, hashed, partial(say, shown))
-    finally:
-        await database.close()
+    """Migrate and seed. Raises SetupError."""
+    # Loaded only here, when Asterisk boots already: it takes long, and a start should be quick.
+    from launch import database
+
+    await database.settle(settings, home)
 
 
 def settle_asterisk(settings: Settings, home: Home) -> Instance:
@@ -176,7 +160,7 @@ def from_command_line(doc: str | None, work: Callable[[Settings, Home, Path], No
         with only_one(home):
             work(settings, home, config)
     except (
-        AlreadyRunning, AsteriskFailed, BadConfig, BadDatabase, BadHome, ChildFailed, SetupError
+        AlreadyRunning, AsteriskFailed, BadConfig, BadHome, ChildFailed, SetupError
     ) as cause:  # fmt: skip
         say(str(cause))
         return CANNOT_START

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from asterisk_conf.instance import AsteriskFailed, Instance
-from control import Controller
 from home import Home
 from launch.asterisk_logs import keep_short
 from launch.child import Child
@@ -58,8 +57,16 @@ class House:
         """Return when all of it serves. Raises what keeps it from starting."""
         if self.asterisk.pid is None:
             check_ports(self.settings)
-        await asyncio.gather(self._start_asterisk(), settle_database(self.settings, self.home))
-        await asyncio.gather(*(child.start() for child in self.children))
+        asterisk = asyncio.ensure_future(self._start_asterisk())
+        try:
+            with self.home.settling():
+                # They load while Asterisk boots and the database is made ready.
+                for child in self.children:
+                    await child.spawn()
+                await settle_database(self.settings, self.home)
+            await asyncio.gather(asterisk, *(child.serves() for child in self.children))
+        finally:
+            asterisk.cancel()
         for child in self.children:
             self._keeping.append(asyncio.ensure_future(child.keep()))
         self._keeping.append(asyncio.ensure_future(self._keep_asterisk()))
@@ -69,7 +76,7 @@ class House:
         self._adopted = not await self.asterisk.start()
         if self._adopted:
             await adopt(self.asterisk, self.settings)
-        await drain(self.asterisk, begin=False)
+            await drain(self.asterisk, begin=False)
 
     async def _keep_asterisk(self) -> None:
         while True:
@@ -119,6 +126,9 @@ class House:
 
     async def _noted(self) -> None:
         """Return when the controller has saved the end of every call."""
+        # Not at the top: nothing of it is needed at a start, which should be quick.
+        from control import Controller
+
         link = Controller(self.home.control_socket, self.home.secret("control"))
         try:
             calls: set[str] = set()

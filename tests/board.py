@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from asterisk_conf.render import AMI_PORT, AMI_USER
+from asterisk_conf.ports import AMI_PORT, AMI_USER
 from home import Home
 from settings import Settings
 from telephony.ami import Ami, Login

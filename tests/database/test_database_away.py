@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from sqlalchemy import event as hook
 
-from app import keep_promises
+from controller import keep_promises
 from picture import LivePicture
 from sql import codec
 from telephony.ami import Ami, Login

@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk.passwords import hash_password
-from app import SystemClock
 from control import control_app, serving
+from controller import SystemClock
 from home import Home
 from picture import LivePicture
 from settings import Settings

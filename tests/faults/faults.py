@@ -21,7 +21,7 @@ from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from asterisk_conf.render import AMI_PORT
+from asterisk_conf.ports import AMI_PORT
 from tests.faults.site import Site, set_clock
 from tests.faults.stages import Scene
 from tests.observer import wait_until

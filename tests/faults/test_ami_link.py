@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 
 from asterisk_conf.instance import service_user
-from asterisk_conf.render import AMI_PORT, AMI_USER
+from asterisk_conf.ports import AMI_PORT, AMI_USER
 from asterisk_conf.sounds import PROMPTS
 from home import Home
 from launch import asterisk_tree

@@ -31,7 +31,8 @@ async def test_one_that_was_started_again_and_hangs(
     for what, value in (("CHECKOUT", tmp_path), ("BEAT_S", 0.05), ("START_LIMIT_S", 20)):
         monkeypatch.setattr(child, what, value)
     one = Child(name, (), tmp_path)
-    await one.start()
+    await one.spawn()
+    await one.serves()
     keeping = asyncio.ensure_future(one.keep())
 
     async def starts(number: int) -> None:
