@@ -25,7 +25,7 @@ from sql.engine import Database
 from sql.models import CallRecord
 from sql.queries import calls, elders
 from tests.observer import Observer, wait_until
-from tests.telephone import Block, Carrier, Leg
+from tests.telephone import Block, Carrier, Leg, claim_addresses
 
 ROOT = Path(__file__).parent.parent
 START_S = 60
@@ -244,6 +244,19 @@ def town_of(house: House, block: Block, folder: Path) -> Iterator[Town]:
     finally:
         observer.close()
         carrier.stop()
+
+
+@contextlib.contextmanager
+def own_town(folder: Path) -> Iterator[Town]:
+    """A house and its carrier in this folder; the seats' phones ring until a test says more."""
+    with (
+        claim_addresses(100) as block,
+        running(folder / "home", write_config(folder / "careline.toml", block)) as house,
+        town_of(house, block, folder / "carrier") as town,
+    ):
+        for seat in house.settings.seats:
+            town.carrier.phone(seat.extension).rings()
+        yield town
 
 
 def listen(leg: Leg, seconds: float) -> None:

@@ -25,12 +25,9 @@ from tests.house import (
     ended_call,
     kept_recording,
     listen,
-    running,
-    town_of,
-    write_config,
+    own_town,
 )
 from tests.observer import wait_until
-from tests.telephone import Block, claim_addresses
 
 # Neither tone is in the hold music.
 ELDER = 480
@@ -40,18 +37,11 @@ ALONE = 0.9
 
 
 @pytest.fixture(scope="module")
-def house_block() -> Iterator[Block]:
-    with claim_addresses(100) as block:
-        yield block
-
-
-@pytest.fixture(scope="module")
-def whole_town(place: Path, house_block: Block) -> Iterator[Town]:
-    config = write_config(place / "house.toml", house_block)
-    with (
-        running(place / "house", config) as house,
-        town_of(house, house_block, place / "house-carrier") as town,
-    ):
+def whole_town(place: Path) -> Iterator[Town]:
+    folder = place / "spine"
+    folder.mkdir()
+    folder.chmod(0o711)
+    with own_town(folder) as town:
         yield town
 
 

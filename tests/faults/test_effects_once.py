@@ -33,12 +33,10 @@ from tests.house import (
     call_of,
     ended_call,
     listen,
-    running,
-    town_of,
-    write_config,
+    own_town,
 )
 from tests.observer import Message, wait_until
-from tests.telephone import Block, Leg, claim_addresses
+from tests.telephone import Leg
 from workflows import emergency
 from workflows.events import DialAttempted, RoomOpened
 from workflows.runner import Runner
@@ -48,23 +46,10 @@ EMERGENCY = "96000"
 
 
 @pytest.fixture
-def block() -> Iterator[Block]:
-    with claim_addresses(164) as claimed:
-        yield claimed
-
-
-@pytest.fixture
-def town(open_place: Path, block: Block) -> Iterator[Town]:
-    config = write_config(open_place / "careline.toml", block)
-    with (
-        running(open_place / "home", config) as house,
-        town_of(house, block, open_place / "carrier") as made,
-    ):
-        made.carrier.phone("1002").rings()
+def town(open_place: Path) -> Iterator[Town]:
+    with own_town(open_place) as made:
         yield made
-        made.carrier.hang_up_all()
-        made.carrier.observer.assert_idle()
-        made.observer.assert_idle()
+        made.assert_silent()
 
 
 def calls_for_help(town: Town) -> tuple[str, Leg, int]:

@@ -18,12 +18,10 @@ from tests.house import (
     ended_call,
     kept_recording,
     listen,
-    running,
-    town_of,
-    write_config,
+    own_town,
 )
 from tests.observer import Message, wait_until
-from tests.telephone import Block, Leg, claim_addresses
+from tests.telephone import Leg
 
 # Neither tone is in the hold music.
 ELDER = 480
@@ -33,22 +31,11 @@ IN_TIME_S = 6.0
 
 
 @pytest.fixture(scope="module")
-def block() -> Iterator[Block]:
-    with claim_addresses(200) as claimed:
-        yield claimed
-
-
-@pytest.fixture(scope="module")
-def whole_town(block: Block) -> Iterator[Town]:
+def whole_town() -> Iterator[Town]:
     # Asterisk's user may enter it; pytest's own folder is closed.
     with tempfile.TemporaryDirectory(prefix="careline-") as name:
-        place = Path(name)
-        place.chmod(0o711)
-        config = write_config(place / "careline.toml", block)
-        with (
-            running(place / "home", config) as house,
-            town_of(house, block, place / "carrier") as made,
-        ):
+        Path(name).chmod(0o711)
+        with own_town(Path(name)) as made:
             yield made
 
 

@@ -31,12 +31,9 @@ from tests.house import (
     ended_call,
     kept_recording,
     listen,
-    running,
-    town_of,
-    write_config,
+    own_town,
 )
 from tests.observer import Message, wait_until
-from tests.telephone import Block, claim_addresses
 
 # Neither tone is in the hold music.
 ELDER = 480
@@ -45,20 +42,8 @@ TRUE_S = 1.0
 
 
 @pytest.fixture
-def block() -> Iterator[Block]:
-    with claim_addresses(200) as claimed:
-        yield claimed
-
-
-@pytest.fixture
-def town(open_place: Path, block: Block) -> Iterator[Town]:
-    config = write_config(open_place / "careline.toml", block)
-    with (
-        running(open_place / "home", config) as house,
-        town_of(house, block, open_place / "carrier") as made,
-    ):
-        for seat in ("1001", "1002"):
-            made.carrier.phone(seat).rings()
+def town(open_place: Path) -> Iterator[Town]:
+    with own_town(open_place) as made:
         yield made
         made.assert_silent()
 
