@@ -1,7 +1,8 @@
 """One emergency's file: what happened, line after line, on the disk before anything is done.
 
-Each line is a checksum and a JSON object. A line that a crash or a full disk cut short is
-recognised by it and dropped; what stands before it is whole.
+Each line is a checksum and a JSON object with the whole case after one step. A line that a crash or
+a full disk cut short, or that a failing disk spoilt, is recognised by it and passed over; the lines
+around it are whole.
 """
 
 from __future__ import annotations
@@ -27,12 +28,17 @@ def line_of(said: dict[str, Any]) -> bytes:
 
 
 def said_in(line: bytes) -> dict[str, Any] | None:
-    """The object of a line that ends where it should; None for a torn or a foreign one."""
+    """The object of a line that ends where it should; None for a torn or a spoilt one.
+
+    Raises ValueError for one of another version: it says something, but not to us.
+    """
     checksum, _, text = line.removesuffix(b"\n").partition(b" ")
     if not line.endswith(b"\n") or checksum != b"%08x" % zlib.crc32(text):
         return None
     said = json.loads(text)
-    return said if isinstance(said, dict) and said.get("v") == SCHEMA else None
+    if not isinstance(said, dict) or said.get("v") != SCHEMA:
+        raise ValueError("the line is of another version of Careline")
+    return said
 
 
 class CaseFile:
@@ -44,17 +50,22 @@ class CaseFile:
         self._whole = self.path.stat().st_size if self.path.exists() else 0
 
     def read(self) -> list[dict[str, Any]]:
-        """Every whole line, in order; what follows the last of them is cut off."""
+        """Every whole line, in order; what follows the last of them is cut off when one is added.
+
+        Changes nothing on the disk, which may be one that takes nothing. Raises OSError, and
+        ValueError for a file of another version.
+        """
         found: list[dict[str, Any]] = []
-        self._whole = 0
+        at = whole = 0
         for line in self.path.read_bytes().splitlines(keepends=True):
+            at += len(line)
             said = said_in(line)
             if said is None:
-                logger.warning("%s: dropped all after line %d", self.path.name, len(found))
-                break
+                logger.warning("%s: passed over what stands before byte %d", self.path.name, at)
+                continue
             found.append(said)
-            self._whole += len(line)
-        os.truncate(self.path, self._whole)
+            whole = at
+        self._whole = whole
         return found
 
     def append(self, lines: bytes) -> None:

@@ -1,7 +1,9 @@
 """One step of an emergency into the database: its case, journal, alarms and outbox, once.
 
 The number of the step is the version of the case: a step that is filled in a second time, after a
-crash between the commit and its noting, is recognised by it and changes nothing.
+crash between the commit and its noting, is recognised by it and changes nothing. A controller that
+knew nothing of the steps before, because disk and database were both away when it came, counts from
+one again: what the journal does not have is no repetition, and is written after what is there.
 """
 
 from __future__ import annotations
@@ -48,23 +50,35 @@ async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
     """Write the step unless it is there already. Raises StoreDown."""
     async with store.database.writing(f"{type(step.event).__name__} of an emergency") as session:
         row = await session.get(Case, (process.name, step.event.case_id))
-        if row is not None and row.version >= step.seq:
+        if row is not None and row.version >= step.seq and await _is_there(session, process, step):
             return
         if row is None:
-            row = Case(process=process.name, id=step.event.case_id)
+            row = Case(process=process.name, id=step.event.case_id, version=0)
             session.add(row)
         body = codec.dump(step.after)
         if isinstance(step.event, Command):
             entry = audit.of_command(process.name, step.event, row.body or {}, body)
             session.add(AuditEntry(**entry))
         row.state, row.is_over = step.after.state.value, process.is_over(step.after)
-        row.version, row.body = step.seq, body
+        row.version, row.body = max(step.seq, row.version + 1), body
         row.changed_at = step.event.at
         _write_journal(session, process, step)
-        _post(session, process, step)
+        await _post(session, process, step)
         await session.flush()
         await _note_result(session, step)
         await _note_alarms(session, step)
+
+
+async def _is_there(session: AsyncSession, process: Process[Any], step: Step) -> bool:
+    bodies = await session.scalars(
+        select(Journal.body).where(
+            Journal.process == process.name,
+            Journal.case_id == step.event.case_id,
+            Journal.event == type(step.event).__name__,
+            Journal.at == step.event.at,
+        )
+    )
+    return codec.dump(step.event) in bodies.all()
 
 
 def _write_journal(session: AsyncSession, process: Process[Any], step: Step) -> None:
@@ -81,9 +95,10 @@ def _write_journal(session: AsyncSession, process: Process[Any], step: Step) -> 
     )
 
 
-def _post(session: AsyncSession, process: Process[Any], step: Step) -> None:
+async def _post(session: AsyncSession, process: Process[Any], step: Step) -> None:
     for effect in step.effects:
-        if isinstance(effect, Dial | CancelDial):
+        # One that a controller before asked for by the same name is in the table already.
+        if isinstance(effect, Dial | CancelDial) and not await _is_posted(session, effect.id):
             session.add(
                 Outbox(
                     id=effect.id,
@@ -96,6 +111,10 @@ def _post(session: AsyncSession, process: Process[Any], step: Step) -> None:
                     done_at=step.event.at if isinstance(effect, CancelDial) else None,
                 )
             )
+
+
+async def _is_posted(session: AsyncSession, effect: str) -> bool:
+    return await session.scalar(select(Outbox.id).where(Outbox.id == effect)) is not None
 
 
 async def _note_alarms(session: AsyncSession, step: Step) -> None:

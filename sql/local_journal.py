@@ -56,6 +56,7 @@ class Kept:
     unfilled: list[Step] = field(default_factory=list)
     timers: dict[str, float] = field(default_factory=dict)
     alarms: dict[str, tuple[RaiseAlarm, datetime]] = field(default_factory=dict)
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def take(self, step: Step, now: float) -> None:
         """The case after the step. `now` is monotonic: no clock that jumps holds a timer up."""
@@ -96,8 +97,8 @@ class LocalJournal:
             case_id = unquote(path.name.removesuffix(ENDING))
             try:
                 self._load(case_id)
-            except (OSError, codec.NotReadable, KeyError):
-                # One file that an older version wrote otherwise must not keep the others back.
+            except (OSError, ValueError, KeyError, TypeError):
+                # One file that another version wrote otherwise must not keep the others back.
                 logger.exception("the emergency %s cannot be read and is left", case_id)
         self._stepped.set()
 
@@ -164,19 +165,23 @@ class LocalJournal:
         """On the disk, then in memory. A disk that takes nothing stops no rescue."""
         case_id = step.event.case_id
         kept = self._cases.get(case_id) or Kept(CaseFile(self._folder, case_id))
-        lines = kept.unwritten + line_of(_said(step))
+        async with kept.writing:
+            kept.unwritten += line_of(_said(step))
+            await self._write(case_id, kept)
+        self._cases[case_id] = kept
+        kept.take(step, time.monotonic())
+        self._stepped.set()
+
+    async def _write(self, case_id: str, kept: Kept) -> None:
+        """What is not on the disk yet. Only whoever holds `kept.writing` may."""
         try:
-            await asyncio.to_thread(kept.file.append, lines)
+            await asyncio.to_thread(kept.file.append, kept.unwritten)
         except OSError as trouble:
             logger.warning("the emergency %s is in memory only: %s", case_id, trouble)
-            kept.unwritten = lines
             self._is_kept(False)
         else:
             kept.unwritten = b""
             self._say_kept()
-        self._cases[case_id] = kept
-        kept.take(step, time.monotonic())
-        self._stepped.set()
 
     def _say_kept(self) -> None:
         self._is_kept(not any(kept.unwritten for kept in self._cases.values()))
@@ -201,6 +206,7 @@ class LocalJournal:
             await self._stepped.wait()
             self._stepped.clear()
             for case_id, kept in tuple(self._cases.items()):
+                await self._write_again(case_id, kept)
                 try:
                     await self._fill(case_id, kept, store)
                 except StoreDown as down:
@@ -212,11 +218,21 @@ class LocalJournal:
             if self._stepped.is_set():
                 await asyncio.sleep(AGAIN_S)
 
+    async def _write_again(self, case_id: str, kept: Kept) -> None:
+        """The disk may have room again, and no further step may come that would find it out."""
+        if not kept.unwritten or kept.writing.locked():
+            return
+        async with kept.writing:
+            await self._write(case_id, kept)
+        if kept.unwritten:
+            self._stepped.set()
+
     async def _fill(self, case_id: str, kept: Kept, store: SqlStore) -> None:
         while kept.unfilled:
             await fill(store, self._process, kept.unfilled[0])
             del kept.unfilled[0]
-        if self._process.is_over(kept.case) and not kept.unfilled:
+        # Not under the hand of whoever writes a late fact into it just now.
+        if self._process.is_over(kept.case) and not kept.unfilled and not kept.writing.locked():
             kept.file.remove()
             self._cases.pop(case_id, None)
             self._say_kept()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import json
+import os
 import sqlite3
+import threading
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -29,6 +34,7 @@ from workflows.events import (
     Event,
     Person,
     PersonJoined,
+    PersonLeft,
     RoomOpened,
 )
 from workflows.runner import Runner
@@ -189,6 +195,106 @@ async def test_a_line_of_another_hand_is_not_believed(folder: Path) -> None:
     file = next(folder.iterdir())
     file.write_bytes(file.read_bytes().replace(b"1001", b"1002"))
     assert Rescue(folder).state is emergency.State.ALONE
+
+
+async def test_a_spoilt_line_costs_itself_alone(folder: Path) -> None:
+    """Each line has the whole case in it: those behind the spoilt one are as good as before."""
+    await Rescue(folder).play(*whole_case()[:4])
+    file = next(folder.iterdir())
+    first, second, *rest = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + second.replace(b"DialAttempted", b"DialAttempteX") + b"".join(rest))
+    rescue = Rescue(folder)
+    assert rescue.state is emergency.State.ACCOMPANIED
+    await rescue.play(whole_case()[4])
+    assert Rescue(folder).state is emergency.State.CLOSED
+
+
+async def test_a_file_of_another_version_is_left_as_it_is(folder: Path) -> None:
+    """Whoever goes back to an older version must not lose what the newer one wrote."""
+    await Rescue(folder).play(*whole_case()[:2])
+    file = next(folder.iterdir())
+    text = json.dumps({"v": 99, "seq": 1}).encode()
+    file.write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    written = file.read_bytes()
+    assert Rescue(folder).journal.open_cases() == []
+    assert file.read_bytes() == written
+
+
+async def test_a_disk_that_takes_nothing_still_gives_what_it_has(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was mounted read-only after a fault; the emergencies on it go on from there."""
+    await Rescue(folder).play(*whole_case()[:4])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for change in ("truncate", "ftruncate", "pwrite"):
+        monkeypatch.setattr(os, change, refuse)
+    rescue = Rescue(folder)
+    assert rescue.state is emergency.State.ACCOMPANIED
+    await rescue.play(whole_case()[4])
+    assert (rescue.state, rescue.kept[-1]) == (emergency.State.CLOSED, False)
+
+
+async def test_what_found_no_room_is_written_as_soon_as_there_is(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Also when nothing more happens in the case, and while the database is away."""
+    rescue = Rescue(folder)
+    await rescue.play(*whole_case()[:3])
+    folder.rename(tmp_path / "gone")
+    await rescue.play(whole_case()[3])
+    assert rescue.kept[-1] is False
+    nowhere = Database(f"sqlite+aiosqlite:///{tmp_path / 'nowhere' / 'careline.db'}")
+    async with filling(rescue, SqlStore(nowhere, ZoneInfo("Asia/Shanghai"), "main")):
+        await until(lambda: not rescue.journal._stepped.is_set())
+        (tmp_path / "gone").rename(folder)
+        await until(lambda: rescue.kept[-1] is True)
+    await nowhere.close()
+    assert Rescue(folder).state is emergency.State.ACCOMPANIED
+
+
+async def test_a_late_fact_is_not_lost_under_the_hand_that_clears_up(
+    centre: Centre, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The case is over and in the database; while its file goes, one more fact is written."""
+    rescue = Rescue(folder)
+    await rescue.play(*whole_case())
+    gate, real = threading.Event(), os.fsync
+
+    def slow_fsync(file: int) -> None:
+        gate.wait(10)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", slow_fsync)
+    late = asyncio.create_task(rescue.play(PersonLeft(case_id=CASE, at=after(61), leg="s1")))
+    async with filling(rescue, centre.store):
+        await until(lambda: not rescue.journal._cases[CASE].unfilled)
+        await asyncio.sleep(0.2)
+    gate.set()
+    await late
+    # The controller dies before it has brought the fact into the database.
+    async with filling(Rescue(folder), centre.store):
+        await until(lambda: not list(folder.iterdir()))
+    assert (await rows(centre))[1][-1] == "PersonLeft"
+
+
+async def test_a_controller_that_knew_nothing_of_its_case_loses_no_fact_of_it(
+    centre: Centre, folder: Path, tmp_path: Path
+) -> None:
+    """It came up with an empty disk, and without the database that had the case."""
+    rescue = Rescue(folder)
+    async with filling(rescue, centre.store):
+        await rescue.play(*whole_case()[:4])
+        await until(lambda: not rescue.journal._cases[CASE].unfilled)
+    fresh = Rescue(tmp_path / "empty")
+    await fresh.play(RoomOpened(case_id=CASE, at=after(50)), whole_case()[4])
+    async with filling(fresh, centre.store):
+        await until(lambda: not list((tmp_path / "empty").iterdir()))
+    cases, journal, _ = await rows(centre)
+    assert cases == [f"{CASE} closed"]
+    assert journal == [*EVERYTHING[1][:4], "RoomOpened", "ElderGone"]
 
 
 async def test_an_uncertain_dial_is_a_row_and_an_alarm(centre: Centre, folder: Path) -> None:
