@@ -33,6 +33,7 @@ from telephony.fastagi import CallerLine, FastAgiServer
 from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_lease
 from telephony.listener import Listener
+from telephony.set_clock import mend_set_clock
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
 from workflows.commands import PauseSeat, ResumeSeat
@@ -106,6 +107,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             for work in (listener.run, listener.watch, listener.tick, recorder.watch):
                 tasks.create_task(work())
             tasks.create_task(keep_lease(ami))
+            tasks.create_task(mend_set_clock(ami))
             tasks.create_task(wake_for_timers(runner, store))
             tasks.create_task(keep_promises(runner))
             tasks.create_task(picture.keep_alarms())

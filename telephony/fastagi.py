@@ -39,6 +39,7 @@ MAX_CALL_S: Final = 120.0
 """The longest that a caller may be in a menu, whatever the menu does."""
 LOOK_EVERY_S: Final = 1.0
 TRY_AGAIN_S: Final = 0.1
+KEYS: Final = frozenset("0123456789*#")
 RESULT: Final = re.compile(r"(\d{3})[ -]?(.*)", re.DOTALL)
 VALUE: Final = re.compile(r"(\w+)=(\S*)(?:\s+\((.*)\))?", re.DOTALL)
 
@@ -145,12 +146,14 @@ class CallerLine(AGI):  # type: ignore[misc]
     def ask(self, prompt: str, wait_s: float) -> str:
         """Play, wait for one key, and return it; empty when none came. Raises LineClosed."""
         try:
-            return str(self.get_data(prompt, int(wait_s * 1000), 1))
+            key = str(self.get_data(prompt, int(wait_s * 1000), 1))
         except AGIHangup:
             raise LineClosed from None
         except AGIAppError:
             self._still_there()
             raise
+        # Some trunks have keys that no telephone has, and so has whoever wakes a wait.
+        return key if key in KEYS else ""
 
     def play(self, prompt: str) -> None:
         """Play to the end. Raises LineClosed, AGIAppError for a prompt that does not exist."""

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
+from telephony.call_clocks import CallClocks
 from telephony.listings import Listings, take
 from telephony.reconcile import OpenCall, missed_events
 from telephony.seat_keys import press
@@ -73,6 +74,7 @@ class Listener:
         self._stored: Final = stored
         self._now: Final = now
         self._line: Final[asyncio.Queue[Event]] = asyncio.Queue()
+        self._clocks: Final = CallClocks()
         self._pressing: Final[set[asyncio.Task[None]]] = set()
         self._is_looking = False
         self._catch_up: Final = catch_up
@@ -105,7 +107,7 @@ class Listener:
         if event is None:
             self._connected(False)
         elif isinstance(event, Event):
-            self._line.put_nowait(event)
+            self._line.put_nowait(self._clocks.of_call(event))
         elif event["Event"] == "Connected":
             await self._read_anew()
             self._connected(True)
@@ -113,7 +115,7 @@ class Listener:
             await self._compare(event["Listings"])
         else:
             self._follow(self._switchboard.apply(event))
-            for ours in self._translator.to_events(event):
+            for ours in map(self._clocks.of_call, self._translator.to_events(event)):
                 self._heard(ours)
                 self._line.put_nowait(ours)
 
@@ -128,7 +130,7 @@ class Listener:
             await self._until_stored(partial(self._catch_up, live), "the flight record")
         open_calls = await self._until_stored(self._open_calls, "the open calls")
         missed = missed_events(open_calls, listings.channels, self._translator, self._now())
-        for event in missed:
+        for event in map(self._clocks.of_call, missed):
             self._heard(event)
             self._line.put_nowait(event)
         await self._line.join()
@@ -213,7 +215,13 @@ class Listener:
     async def _compare(self, listings: Listings) -> None:
         self._is_looking = False
         wrong = self._switchboard.compare(listings)
-        if wrong:
+        if queues := self._switchboard.queues_ahead:
+            logger.warning("the clock was set back; the wrap-ups in %s end", ", ".join(queues))
+            for queue in queues:
+                # It forgets when each seat's last call ended, and counts from nothing.
+                await self._ami.action("QueueReset", Queue=queue)
+            self._follow(await self._switchboard.read(self._ami))
+        elif wrong:
             words = tuple(str(one) for one in wrong)
             logger.error("the picture was wrong and is read anew: %s", "; ".join(words))
             self._follow((PictureNow(words), *await self._switchboard.read(self._ami)))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from telephony.ami import Ami
-from telephony.exchange import AWAY, Difference, Exchange
+from telephony.exchange import AWAY, Difference, Exchange, Member
 from telephony.listings import Listings, take
 from telephony.translate import happened_at, plain, seat_of, whole
 from workflows import seat as seats
@@ -31,6 +31,8 @@ to it (`asterisk_conf.render.MISSED_PENALTY`), so that all are rung in turn."""
 NOTHING_HEARD: Final = 44
 SECOND_LOOK_S: Final = 1.0
 """A difference this long is no event on its way any more."""
+AHEAD_S: Final = 2
+"""A call that ended so much later than now ended by a clock that was set back since."""
 ON_A_CALL: Final = ("Up", "Ring", "Dialing", "Busy")
 
 
@@ -166,8 +168,22 @@ class Switchboard:
             member.last_call + seconds
             for member in self.exchange.members_of(f"PJSIP/{extension}")
             if member.last_call and (seconds := self._wrap_up_s.get(member.queue, 0))
+            if not self._is_ahead(member)
         ]
         return datetime.fromtimestamp(max(ends), UTC) if ends else None
+
+    def _is_ahead(self, member: Member) -> bool:
+        return member.last_call > self._now().timestamp() + AHEAD_S
+
+    @property
+    def queues_ahead(self) -> tuple[str, ...]:
+        """The queues in which a member's last call ended later than now.
+
+        Somebody set the clock back: there Asterisk would leave a seat in its wrap-up until the
+        clock has caught up, for an hour say.
+        """
+        members = self.exchange.members.values()
+        return tuple(sorted({one.queue for one in members if self._is_ahead(one)}))
 
     def _step(self, fact: Event) -> tuple[Consequence, ...]:
         after, effects = seats.step(self._cases[fact.case_id], fact)

@@ -156,7 +156,7 @@ def record(call: Call, event: Event) -> Call:
             return replace(call, key=event.key, choice=event.choice)
         case CallQueued():
             position = 0 if call.state in (State.TALKING, State.ENDED) else event.position
-            first = call.queued_at or event.at
+            first = call.queued_at or not_before(event.at, call.entered_at)
             return replace(call, queue=event.queue, position=position, queued_at=first)
         case SeatRang() | PartyRang():
             return record_ring(call, event)
@@ -179,17 +179,20 @@ def record_aftermath(call: Call, event: Event) -> Call:
         case CallEnded() if call.ended_at is None or call.ended_uncertain:
             return replace(
                 call,
-                ended_at=event.at, ended_uncertain=False, cause=event.cause,
+                ended_at=end_of(call, event), ended_uncertain=False, cause=event.cause,
                 ringing=(), position=0,
             )  # fmt: skip
         case CallVanished() if call.ended_at is None:
             # Nobody saw the legs end, but a call that is gone has none.
             legs = tuple(
-                leg if leg.ended_at else replace(leg, ended_at=event.at) for leg in call.legs
+                leg if leg.ended_at else replace(leg, ended_at=leg_end(leg, event))
+                for leg in call.legs
             )
             return replace(
-                call, ended_at=event.at, ended_uncertain=True, ringing=(), position=0, legs=legs
-            )
+                call,
+                ended_at=end_of(call, event), ended_uncertain=True,
+                ringing=(), position=0, legs=legs,
+            )  # fmt: skip
         case CallImported():
             return replace(call, imported_at=call.imported_at or event.at)
         case RecordingMade():
@@ -231,13 +234,14 @@ def record_answer(call: Call, event: SeatAnswered | PartyAnswered) -> Call:
         who=event.seat if isinstance(event, SeatAnswered) else event.number,
         started_at=event.at,
     )
+    taken_up = leg.answered_at or not_before(event.at, leg.started_at)
     return replace(
         call,
         seat=event.seat if isinstance(event, SeatAnswered) else call.seat,
-        answered_at=call.answered_at or event.at,
+        answered_at=call.answered_at or not_before(event.at, call.entered_at, call.queued_at),
         ringing=(),
         position=0,
-        legs=with_leg(call.legs, replace(leg, answered_at=leg.answered_at or event.at)),
+        legs=with_leg(call.legs, replace(leg, answered_at=taken_up)),
     )
 
 
@@ -249,10 +253,23 @@ def record_leg_end(call: Call, event: LegEnded) -> Call:
         return call
     ended = replace(
         leg,
-        ended_at=event.at, cause=event.cause,
+        ended_at=leg_end(leg, event), cause=event.cause,
         delay_ms=event.delay_ms, jitter_ms=event.jitter_ms, loss=event.loss,
     )  # fmt: skip
     return replace(call, legs=with_leg(call.legs, ended))
+
+
+def not_before(at: datetime, *earlier: datetime | None) -> datetime:
+    """`at`, or the latest of what came before it: a clock can be set back during a call."""
+    return max(at, *(time for time in earlier if time))
+
+
+def end_of(call: Call, event: Event) -> datetime:
+    return not_before(event.at, call.entered_at, call.queued_at, call.answered_at)
+
+
+def leg_end(leg: Leg, event: Event) -> datetime:
+    return not_before(event.at, leg.started_at, leg.answered_at)
 
 
 def leg_of(call: Call, id_: str) -> Leg | None:

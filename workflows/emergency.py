@@ -112,7 +112,9 @@ def record(case: Emergency, event: Event) -> Emergency:
             # Whatever keeps the dialplan from handing back, the elder does not wait for it.
             return replace(case, owner=Owner.CONTROLLER)
         case ElderGone() if case.closed_at is None:
-            return replace(case, closed_at=event.at, closed_uncertain=event.uncertain)
+            # A clock can be set back during an emergency.
+            closed_at = max(event.at, case.opened_at)
+            return replace(case, closed_at=closed_at, closed_uncertain=event.uncertain)
         case _:
             return case
 

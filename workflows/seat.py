@@ -173,10 +173,12 @@ def record(seat: Seat, event: Event) -> Seat:
             return replace(seat, silent_until=event.at + HEARD_WITHIN)
         case TimePassed():
             wrap_up, silent = seat.wrap_up_until, seat.silent_until
+            # A silence that would last longer than any is of a clock that was set back.
+            goes_on = silent and event.at < silent <= event.at + HEARD_WITHIN
             return replace(
                 seat,
                 wrap_up_until=wrap_up if wrap_up and wrap_up > event.at else None,
-                silent_until=silent if silent and silent > event.at else None,
+                silent_until=silent if goes_on else None,
             )
         case _:
             return seat

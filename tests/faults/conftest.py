@@ -53,7 +53,8 @@ def small_disk(open_place: Path) -> Iterator[Path]:
 class Sites:
     """One site for the tests of a module, and a new one after a test that failed.
 
-    A test that needs a clock of its own gets another site; there is one at a time.
+    A test that needs a clock of its own gets another site; there is one at a time, so such tests
+    stand together, at the end.
     """
 
     def __init__(self) -> None:
@@ -82,7 +83,7 @@ def sites() -> Iterator[Sites]:
 def site(sites: Sites, fault: str, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A running Careline with its surroundings; what a failed test leaves is not used again."""
     yield sites.get(own_clock=fault in CLOCKS)
-    if fault in CLOCKS or request.node.stash.get(FAILED, True):
+    if request.node.stash.get(FAILED, True):
         sites.close()
 
 

@@ -219,13 +219,13 @@ def phone_gone(scene: Scene) -> Iterator[None]:
     site.start_phone(seat)
 
 
-def clock_set(ahead_s: int) -> Fault:
-    """Somebody sets the clock of the machine, and it stays so."""
+def clock_set(by_s: int) -> Fault:
+    """Somebody sets the clock of the machine by so much, and it stays so."""
 
     @contextmanager
     def begun(scene: Scene) -> Iterator[None]:
         assert scene.site.clock
-        set_clock(scene.site.clock, ahead_s)
+        set_clock(scene.site.clock, by_s + int(scene.site.clock.read_text("ascii")))
         yield
 
     return begun

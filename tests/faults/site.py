@@ -11,7 +11,7 @@ import itertools
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, aclosing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,9 +63,9 @@ class Site:
             self.phone(seat).answers(0.3, tone)
         self.does = f"answer:0.3:{tone}"
 
-    def pause_seats(self, paused: bool) -> None:
-        """Nobody is free, or everybody is again."""
-        for seat in self.phones:
+    def pause_seats(self, paused: bool, seats: Iterable[str] = ()) -> None:
+        """These seats, or all: nobody is free, or everybody is again."""
+        for seat in seats or self.phones:
             answer = self.observer.action(
                 "QueuePause", Interface=f"PJSIP/{seat}", Paused=str(paused).lower()
             )
@@ -158,8 +158,11 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def open_site(*, own_clock: bool = False) -> Iterator[Site]:
-    """Everything started, registered and silent; stopped afterwards."""
+def open_site(*, own_clock: bool = False, database: str = "") -> Iterator[Site]:
+    """Everything started, registered and silent; stopped afterwards.
+
+    `database` is the address of a PostgreSQL's; without it there is an SQLite file in the home.
+    """
     with ExitStack() as stack:
         # Asterisk's user may enter it; pytest's own folder is closed.
         place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="careline-")))
@@ -168,6 +171,9 @@ def open_site(*, own_clock: bool = False) -> Iterator[Site]:
         block = stack.enter_context(claim_addresses(200))
         config = write_config(place / "careline.toml", block)
         quicken(config)
+        if database:
+            with config.open("a", encoding="utf-8") as file:
+                file.write(f'[database]\nurl = "{database}"\n')
         clock = place / "clock" if own_clock else None
         with_clock = clock_of(clock) if clock else ((), {})
         house = stack.enter_context(running(disk / "home", config, *with_clock))

@@ -48,11 +48,8 @@ class Scene:
             assert self.where in HELD, self.where
             assert self.elder is None or not self.elder.has_ended
 
-    def wait_seat(self, timeout: float = 150) -> None:
-        """Return when elder and seat talk.
-
-        A clock that was set ahead ends every registration: phones come back within two minutes.
-        """
+    def wait_seat(self, timeout: float = 45) -> None:
+        """Return when elder and seat talk."""
         wait_until(self.talking_seat, timeout, "a seat with the elder", self.site.channels)
         self.seat = self.talking_seat()
 

@@ -465,6 +465,18 @@ def test_an_end_that_is_seen_after_all_is_certain() -> None:
     assert sum(isinstance(effect, MakeRecording) for effect in wanted) == 1
 
 
+def test_no_time_of_a_call_runs_backwards() -> None:
+    """The clock was set back by an hour, and nobody saw when the call had begun."""
+    call, _ = play(
+        arrived(), queued(at=after(2)), rang("1001", after(3)), answered("1001", after(-3590)),
+        leg_ended("leg-1001", at=after(-3560)), ended(after(-3560)),
+    )  # fmt: skip
+    times = [call.entered_at, call.queued_at, call.answered_at, call.ended_at]
+    assert times == [NOW, after(2), after(2), after(2)]
+    leg = call.legs[-1]
+    assert (leg.started_at, leg.answered_at, leg.ended_at) == (after(3), after(3), after(3))
+
+
 def test_an_answer_that_is_heard_of_after_the_end_counts() -> None:
     call, wanted = play(arrived(WANG), vanished(after(30)), answered("1001", after(5)))
     assert (call.state, call.result, call.seat) == (State.ENDED, Result.ANSWERED, "1001")

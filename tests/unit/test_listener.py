@@ -249,6 +249,13 @@ async def test_a_picture_that_stays_wrong_is_told_and_read_anew(watched: Ear) ->
     assert watched.switchboard.seats["1001"].state == "offline"
 
 
+async def test_a_wrap_up_of_a_clock_that_was_set_back_is_ended(watched: Ear) -> None:
+    member = {"Event": "QueueMember", "Queue": "hotline", "Location": "PJSIP/1001"}
+    watched.asterisk.lists["QueueStatus"] = [{**member, "LastCall": str(2**31 - 1)}]
+    reset = {"Action": "QueueReset", "Queue": "hotline"}
+    await watched.until(lambda: reset in watched.asterisk.actions)
+
+
 async def test_an_event_on_its_way_is_no_fault(watched: Ear) -> None:
     """Asterisk's list has the leg first, its event comes a moment later."""
     watched.asterisk.lists["CoreShowChannels"] = [{**GHOST, "Event": "CoreShowChannel"}]

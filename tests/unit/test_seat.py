@@ -159,6 +159,12 @@ def test_a_vanished_phone_is_gone_until_it_is_heard() -> None:
     assert silent.state is State.OFFLINE
 
 
+def test_a_phone_that_vanished_is_no_hour_away_when_the_clock_is_set_back() -> None:
+    now, _ = walk(FREE, TALKS, VANISHED, FREE)
+    back, _ = walk(TimePassed(case_id="1001", at=at(-3600)), begin=now)
+    assert back.state is State.AVAILABLE
+
+
 def test_a_pause_is_there_when_asterisk_says_so() -> None:
     now, asked = walk(FREE, PLEASE_PAUSE)
     assert (now.state, asked) == (State.AVAILABLE, [Pause(seat="1001", reason="meal")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -133,6 +134,21 @@ async def test_everything_is_read_anew(board: Switchboard) -> None:
         SeatNow("1001", "offline"), TrunkNow("by-address", DOWN), TrunkNow("registering", DOWN),
     }  # fmt: skip
     assert board.seats["1002"].state == "talking"
+
+
+@pytest.mark.parametrize(("ahead_s", "shown"), [(-5, "wrapping up"), (3600, "available")])
+async def test_a_wrap_up_of_a_clock_that_was_set_back_is_none(ahead_s: int, shown: str) -> None:
+    now = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
+    board = Switchboard(["1001"], {}, {"hotline": 60}, lambda: now)
+    last_call = int(now.timestamp()) + ahead_s
+    member = {"Event": "QueueMember", "Queue": "hotline", "Name": "1001", "Location": "PJSIP/1001"}
+    asterisk = Asterisk(
+        DeviceStateList=[device("1001", "NOT_INUSE")],
+        QueueStatus=[{**member, "LastCall": str(last_call)}],
+    )
+    await board.read(asterisk.as_ami())
+    assert board.seats["1001"].state == shown
+    assert board.queues_ahead == (("hotline",) if ahead_s > 0 else ())
 
 
 async def test_the_channels_that_asterisk_has() -> None:
