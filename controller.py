@@ -84,7 +84,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     )  # fmt: skip
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock,
-        seats=seats, zone=centre.zone, recorder=recorder,
+        seats=seats, zone=centre.zone, fate_of=recorder.fate_of,
     )  # fmt: skip
 
     async def tell(event: Event, because: str | None) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +18,8 @@ from sql import codec
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from telephony.ami import Ami
-from telephony.cel import FateKind
+from telephony.cel import Fate
 from telephony.dialler import Dialler
-from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
 from workflows import emergency
@@ -28,7 +27,7 @@ from workflows.commands import Command
 from workflows.effects import RaiseAlarm
 from workflows.errors import NotFound, StoreDown
 from workflows.events import Event
-from workflows.ports import Clock, Fate, Outcome, Posted
+from workflows.ports import Clock, Posted
 from workflows.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -36,25 +35,6 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S: Final = 2.0
 LEAST_PAUSE_S: Final = 0.1
 JOURNAL: Final = "journal"
-
-
-KNOWN: Final = {
-    FateKind.NEVER_STARTED: Outcome.NEVER,
-    FateKind.FAILED: Outcome.FAILED,
-    FateKind.ANSWERED: Outcome.ANSWERED,
-}
-
-
-class Records:
-    """Fulfils `workflows.ports.FlightRecorder` with Asterisk's own flight record."""
-
-    def __init__(self, recorder: FlightRecorder) -> None:
-        self._recorder: Final = recorder
-
-    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate | None:
-        found = await self._recorder.fate_of(effect_id, asked_at)
-        outcome = KNOWN.get(found.kind)
-        return Fate(outcome, found.started_at, found.ended_at) if outcome else None
 
 
 class Performer:
@@ -90,7 +70,7 @@ class Emergencies:
         *,
         seats: Sequence[str],
         zone: ZoneInfo,
-        recorder: FlightRecorder,
+        fate_of: Callable[[str, datetime], Awaitable[Fate]],
     ) -> None:
         self._ami: Final = ami
         self._store: Final = store
@@ -101,8 +81,8 @@ class Emergencies:
         performer = Performer(picture, self._dialler)
         self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
         self._rescue: Final = Rescue(
-            ami, self._dialler, self._journal, Records(recorder),
-            handle=self.handle, seats=seats, now=clock.now, zone=zone,
+            ami, self._dialler, self._journal,
+            fate_of=fate_of, handle=self.handle, seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
         self._is_kept = True
 

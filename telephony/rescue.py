@@ -15,6 +15,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Final, Protocol
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
+from telephony.cel import Fate, FateKind
 from telephony.dialler import Dialler
 from telephony.listings import live_channels, people_in, rooms_of
 from telephony.rescue_events import elders_in_rooms, living_dials, person_on, rescue_events
@@ -32,7 +33,6 @@ from workflows.events import (
     Owner,
     RoomOpened,
 )
-from workflows.ports import FlightRecorder, Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -54,15 +54,18 @@ class Cases(Protocol):
 
 
 class Rescue:
-    """Drains `ami.urgent` for ever. `handle` takes a fact and returns the case after it."""
+    """Drains `ami.urgent` for ever. `handle` takes a fact and returns the case after it.
+
+    `fate_of` says what Asterisk wrote down about a dial, by its id and when it was asked for.
+    """
 
     def __init__(
         self,
         ami: Ami,
         dialler: Dialler,
         cases: Cases,
-        recorder: FlightRecorder,
         *,
+        fate_of: Callable[[str, datetime], Awaitable[Fate]],
         handle: Callable[[Event], Awaitable[Any]],
         seats: Sequence[str],
         now: Callable[[], datetime],
@@ -71,7 +74,7 @@ class Rescue:
         self._ami: Final = ami
         self._dialler: Final = dialler
         self._cases: Final = cases
-        self._recorder: Final = recorder
+        self._fate_of: Final = fate_of
         self._handle: Final = handle
         self._seats: Final = seats
         self._now: Final = now
@@ -202,14 +205,14 @@ class Rescue:
             asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.look_again)
             return case
         at, dial = self._now(), asked.dial
-        fate = await self._recorder.fate_of(dial, asked.sent_at)
+        fate = await self._fate_of(dial, asked.sent_at)
         fact: Event
-        match fate.outcome if fate else None:
-            case Outcome.ANSWERED:
+        match fate.kind:
+            case FateKind.ANSWERED:
                 fact = DialAnswered(case_id=case.id, at=at, effect=dial)
-            case Outcome.FAILED:
+            case FateKind.FAILED:
                 fact = DialFailed(case_id=case.id, at=at, effect=dial, reason="while we were away")
-            case Outcome.NEVER:
+            case FateKind.NEVER_STARTED:
                 fact = DialFailed(case_id=case.id, at=at, effect=dial, reason="it was never sent")
             case _:
                 fact = DialLost(

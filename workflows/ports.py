@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum
 from typing import Any, Protocol
 
 from workflows.effects import Effect, RaiseAlarm
@@ -102,28 +101,3 @@ class Publisher(Protocol):
     def alarm_raised(self, alarm: RaiseAlarm, at: datetime) -> None: ...
 
     def alarm_ended(self, key: str) -> None: ...
-
-
-class Outcome(Enum):
-    """What became of a dial, as far as Asterisk kept a record of it."""
-
-    NEVER = "never"
-    FAILED = "failed"
-    ANSWERED = "answered"
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """How a dial went; `began_at` and `ended_at` are aware UTC, None when not recorded."""
-
-    outcome: Outcome
-    began_at: datetime | None = None
-    ended_at: datetime | None = None
-
-
-class FlightRecorder(Protocol):
-    """What Asterisk itself wrote down about its channels."""
-
-    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate | None:
-        """What became of the dial with this id, noted at `asked_at`; None when nobody can tell."""
-        ...

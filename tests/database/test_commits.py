@@ -175,3 +175,17 @@ async def test_sqlite_is_written_by_one_connection_that_keeps_what_it_commits(
     pool = engine.pool
     assert isinstance(pool, QueuePool)
     assert (pool.size(), pool._max_overflow) == (1, 0)
+
+
+async def test_a_slow_write_is_named_in_the_log(
+    centre: Centre, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its events, and how many were slow so far; a slow disk does not fill the log with it."""
+    monkeypatch.setattr("sql.engine.SLOW_S", 0.0)
+    centre.database._slow = 0
+    centre.database._slow_said_at = float("-inf")
+    await centre.play(arrived(), queued())
+    slow = [r.getMessage() for r in caplog.records if "a write took" in r.getMessage()]
+    assert len([line for line in slow if "CallArrived (1 events of 1 cases)" in line]) == 1
+    assert not [line for line in slow if "CallQueued" in line], "once in ten seconds"
+    assert centre.database._slow == 2

@@ -18,6 +18,7 @@ from sql.local_journal import LocalJournal
 from telephony import dialler, lease
 from telephony import rescue as rescue_module
 from telephony.ami import Ami, AmiDown, AmiRefused
+from telephony.cel import Fate, FateKind
 from telephony.dialler import Dialler
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of, living_dials, rescue_events
@@ -41,10 +42,11 @@ from workflows.events import (
     RoomOpened,
     TookOver,
 )
-from workflows.ports import Fate, Outcome, Posted
+from workflows.ports import Posted
 from workflows.runner import Runner
 
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
+UNKNOWN: Final = Fate(FateKind.UNKNOWN)
 CASE: Final = "n-1.1"
 FIRST, SECOND = f"{CASE}-A1", f"{CASE}-A2"
 CONNECTED: Final = {"Event": "Connected"}
@@ -103,7 +105,7 @@ class Asterisk:
 class Controller:
     """The emergencies of one controller on a folder; also those of its successor."""
 
-    def __init__(self, folder: Path, asterisk: Asterisk, fate: Fate | None = None) -> None:
+    def __init__(self, folder: Path, asterisk: Asterisk, fate: Fate = UNKNOWN) -> None:
         self.asterisk, self.fate, self.told = asterisk, fate, list[str]()
         self.alarms: list[str] = []
         self.hold: asyncio.Event | None = None
@@ -113,8 +115,8 @@ class Controller:
         self.dialler = Dialler(ami, self.handle, lambda: NOW)
         self.runner = Runner(codec.PROCESSES, self.journal, Clock(), self)
         self.rescue = Rescue(
-            ami, self.dialler, self.journal, self,
-            handle=self.handle, seats=["1001"], now=lambda: NOW, zone=UTC,
+            ami, self.dialler, self.journal,
+            fate_of=self.fate_of, handle=self.handle, seats=["1001"], now=lambda: NOW, zone=UTC,
         )  # fmt: skip
         self.tasks = [
             asyncio.create_task(work)
@@ -129,7 +131,7 @@ class Controller:
         self.told.append(f"{type(event).__name__} after {len(self.asterisk.asked)}")
         return await self.runner.handle(event, because)
 
-    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate | None:
+    async def fate_of(self, effect_id: str, asked_at: datetime) -> Fate:
         return self.fate
 
     def case_changed(self, process: str, case: Any) -> None: ...
@@ -168,7 +170,7 @@ async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setattr(rescue_module, "TRY_AGAIN_S", 0.02)
     started: list[Controller] = []
 
-    def begin(asterisk: Asterisk | None = None, fate: Fate | None = None) -> Controller:
+    def begin(asterisk: Asterisk | None = None, fate: Fate = UNKNOWN) -> Controller:
         for former in started:
             for task in former.tasks:
                 task.cancel()
@@ -271,22 +273,22 @@ async def test_what_was_never_attempted_is_sent(start: Start) -> None:
 @pytest.mark.parametrize(
     ("fate", "signed_in", "again", "alarms"),
     [
-        (Fate(Outcome.NEVER), True, True, ["dial failed"]),
-        (Fate(Outcome.FAILED), True, True, ["dial failed"]),
-        (Fate(Outcome.ANSWERED), True, True, []),
-        (None, False, True, ["perhaps called"]),
-        (None, True, False, ["perhaps called"]),
+        (Fate(FateKind.NEVER_STARTED), True, True, ["dial failed"]),
+        (Fate(FateKind.FAILED), True, True, ["dial failed"]),
+        (Fate(FateKind.ANSWERED), True, True, []),
+        (UNKNOWN, False, True, ["perhaps called"]),
+        (UNKNOWN, True, False, ["perhaps called"]),
     ],
 )
 async def test_what_became_of_a_dial_without_a_channel(
-    start: Start, fate: Fate | None, signed_in: bool, again: bool, alarms: list[str]
+    start: Start, fate: Fate, signed_in: bool, again: bool, alarms: list[str]
 ) -> None:
     former = await dialled_once(start)
     former.asterisk.signed_in = signed_in
     successor = start(former.asterisk, fate)
     await successor.hears(CONNECTED)
     assert successor.alarms == alarms
-    if fate is not None:
+    if fate is not UNKNOWN:
         # Not at once but after a moment, which the test does not wait for.
         due = successor.journal.next_due_s()
         assert due is not None
@@ -335,7 +337,7 @@ async def test_a_dial_that_was_just_sent_is_not_judged_by_an_older_list(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asterisk lists it a moment later; until then nothing is failed, lost or asked anew."""
-    controller = start(fate=Fate(Outcome.NEVER))
+    controller = start(fate=Fate(FateKind.NEVER_STARTED))
     await controller.hears(CONNECTED)
     await controller.until(controller.asterisk.dialled)
     controller.rescue.look_again()
@@ -388,7 +390,7 @@ async def test_a_late_fact_about_a_case_that_is_put_away_begins_none(tmp_path: P
         clock,
         seats=[],
         zone=ZoneInfo("UTC"),
-        recorder=nothing,
+        fate_of=nothing,
     )
     late: tuple[Event, ...] = (
         DialFailed(case_id=CASE, at=NOW, effect=FIRST, reason="late"),
