@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -19,7 +19,6 @@ from control import control_app, serving
 from emergencies import Emergencies
 from home import Home
 from ivr.dialogue import walk
-from ivr.menus import MENUS
 from picture import LivePicture
 from recordings.orphans import old_recordings, possible_calls
 from settings import Settings
@@ -27,6 +26,7 @@ from sql import codec
 from sql.engine import Database
 from sql.flight_log import SqlFlightLog
 from sql.numbers import e164
+from sql.queries import menus
 from sql.store import SqlStore
 from telephony.ami import Ami, Login
 from telephony.fastagi import CallerLine, FastAgiServer
@@ -39,11 +39,13 @@ from telephony.translate import Translator
 from workflows.commands import PauseSeat, ResumeSeat
 from workflows.errors import StoreDown
 from workflows.events import Event, KeyPressed
+from workflows.menu import HOTLINE, Menu
 from workflows.runner import Runner
 
 logger = logging.getLogger("careline")
 
 MENUS_BEYOND_LINES: Final = 10
+MENU_READ_S: Final = 0.5
 PROMISES_EVERY_S: Final = 30
 ORPHANS_EVERY_S: Final = 60
 STORE_AGAIN: Final = timedelta(seconds=1)
@@ -93,10 +95,10 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         return await (emergencies if emergencies.takes(event) else runner).handle(event, because)
 
     await emergencies.load()
-    in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener)
-    menus = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
+    in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener, HotlineMenu(database).now)
+    agi = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
     control = control_app(home.secret("control"), picture.feed, tell)
-    menus.start()
+    agi.start()
     try:
         async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
             tasks.create_task(ami.run())
@@ -113,7 +115,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             tasks.create_task(picture.keep_alarms())
             tasks.create_task(watch_orphans(home.live_recordings, flight_log, picture, recorder))
     finally:
-        menus.close()
+        agi.close()
         await database.close()
 
 
@@ -130,12 +132,33 @@ async def take_up(picture: LivePicture, runner: Runner) -> None:
             return
 
 
-def in_menu(loop: asyncio.AbstractEventLoop, listener: Listener, line: CallerLine) -> None:
-    """One call in a menu, in its own thread: ask, tell the dialplan, tell the call."""
-    name, call_id = line.env.get("agi_network_script", ""), line.env.get("agi_uniqueid", "")
-    menu = MENUS.get(name)
-    if menu is None or not call_id:
-        raise ValueError(f"there is no menu {name!r} for the call {call_id!r}")
+class HotlineMenu:
+    """The next caller's menu: as the database has it, or as it was read last when that is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database: Final = database
+        self._last = HOTLINE
+
+    async def now(self) -> Menu:
+        try:
+            async with asyncio.timeout(MENU_READ_S), self._database.reading() as session:
+                self._last = (await menus.hotline(session)).menu
+        except (StoreDown, TimeoutError) as cause:
+            logger.warning("the menu is asked as it was known last: %r", cause)
+        return self._last
+
+
+def in_menu(
+    loop: asyncio.AbstractEventLoop,
+    listener: Listener,
+    menu_now: Callable[[], Coroutine[Any, Any, Menu]],
+    line: CallerLine,
+) -> None:
+    """One call in the hotline's menu, in its own thread: ask, tell the dialplan, tell the call."""
+    call_id = line.env.get("agi_uniqueid", "")
+    if not call_id:
+        raise ValueError("Asterisk named no call for the menu")
+    menu = asyncio.run_coroutine_threadsafe(menu_now(), loop).result(2 * MENU_READ_S)
     choice = walk(menu, line)
     line.note("CARELINE_QUEUE", choice.option.queue)
     pressed = KeyPressed(

@@ -14,10 +14,11 @@ from urllib.parse import quote, urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from agent_desk.desk import DESK, VISITOR
+from agent_desk.desk import DESK, VISITOR, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.rights import Right, Visitor, may
 from settings import Settings, split
+from sql.audit import Actor
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,12 @@ def _refusal(request: web.Request, visitor: Visitor | None) -> web.HTTPException
     return web.HTTPUnauthorized(
         text=_("You are not signed in, or were away too long. Sign in, go back, and try again.")
     )
+
+
+def actor_of(request: web.Request) -> Actor:
+    """Who asks, for the record: with the address and the right that the route names."""
+    right = request.app[DESK].rights[request.match_info.route]
+    return Actor(visitor_of(request).name, address_of(request), right.value)
 
 
 async def _check_form(request: web.Request, visitor: Visitor | None) -> None:

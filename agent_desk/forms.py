@@ -9,12 +9,21 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from aiohttp import web
 from multidict import MultiDictProxy
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import ErrorDetails
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_desk.language import gettext as _
 
 EARLIEST_BIRTH: Final = date(1900, 1, 1)
+MOST_ROWS: Final = 9
 
 
 def _one_line(value: object) -> object:
@@ -118,6 +127,29 @@ class NewElder(Form):
         return born
 
 
+class MenuForm(Form):
+    """A menu as chosen: key, service and queue of each row stand at one place of the three lists.
+
+    `version` is that of the menu which was on the screen.
+    """
+
+    key: tuple[Annotated[Line, Field(max_length=8)], ...] = ()
+    service: tuple[Medium, ...] = ()
+    queue: tuple[Medium, ...] = ()
+    version: int
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Key, service and queue of every row in which a key was chosen, in order."""
+        return [row for row in zip(self.key, self.service, self.queue, strict=True) if row[0]]
+
+    @model_validator(mode="after")
+    def _lists_are_of_one_length(self) -> MenuForm:
+        if not len(self.key) == len(self.service) == len(self.queue) <= MOST_ROWS:
+            raise PydanticCustomError("unreadable", "the rows are not whole")
+        return self
+
+
 FormT = TypeVar("FormT", bound=Form)
 
 
@@ -142,7 +174,9 @@ async def read(
     try:
         return Filled(kind.model_validate(typed), typed)
     except ValidationError as wrong:
-        faults = {str(e["loc"][0]): _sentence(e) for e in reversed(wrong.errors())}
+        faults = {
+            str(e["loc"][0]) if e["loc"] else "": _sentence(e) for e in reversed(wrong.errors())
+        }
         return Filled(None, typed, faults)
 
 

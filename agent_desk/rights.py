@@ -20,6 +20,7 @@ class Right(Enum):
     WRITE_ORDERS = "write orders"
     READ_ELDERS = "read elders"
     ENTER_ELDERS = "enter elders"
+    CHANGE_MENUS = "change menus"
 
 
 EVERY: Final = frozenset(Right)

@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from agent_desk.access import Handler
-from agent_desk.pages import board, calls, elders, orders, sign_in
+from agent_desk.pages import board, calls, elders, menus, orders, sign_in
 from agent_desk.rights import Right
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -38,6 +38,9 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", "/elders/new", elders.new, Right.ENTER_ELDERS),
     ("POST", "/elders/new", elders.enter, Right.ENTER_ELDERS),
     ("GET", ELDER, elders.show, Right.READ_ELDERS),
+    ("GET", "/menu", menus.show, Right.CHANGE_MENUS),
+    ("POST", "/menu", menus.change, Right.CHANGE_MENUS),
+    ("POST", "/menu/try", menus.try_out, Right.CHANGE_MENUS),
 )
 
 
@@ -49,4 +52,5 @@ def add_routes(app: web.Application) -> dict[web.AbstractRoute, Right]:
         for one in ("GET", "HEAD") if method == "GET" else (method,):
             rights[resource.add_route(one, handler)] = right
     static = app.router.add_static("/static", STATIC)
-    return rights | dict.fromkeys(static, Right.ANYONE)
+    spoken = app.router.add_static("/spoken", menus.SPOKEN / "zh")
+    return rights | dict.fromkeys(static, Right.ANYONE) | dict.fromkeys(spoken, Right.CHANGE_MENUS)

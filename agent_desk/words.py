@@ -63,6 +63,10 @@ def choice(name: str) -> str:
         "person": _("a person"),
         "life_service": _("life services"),
         "consultation": _("consultation"),
+        "appointment": _("to arrange a service"),
+        "repair": _("a device out of order"),
+        "complaint": _("complaints and suggestions"),
+        "information": _("policies and information"),
     }.get(name, name)
 
 

@@ -14,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from typing import Any, Final
 
@@ -38,8 +38,11 @@ SILENT_LINE_S: Final = 60.0
 MAX_CALL_S: Final = 120.0
 """The longest that a caller may be in a menu, whatever the menu does."""
 LOOK_EVERY_S: Final = 1.0
+ANY_KEY: Final = "0123456789*#"
+MAX_KEYS: Final = 4
+NEXT_KEY_MS: Final = 500
+"""How soon the next key follows when somebody presses at random, or has an unsteady hand."""
 TRY_AGAIN_S: Final = 0.1
-KEYS: Final = frozenset("0123456789*#")
 RESULT: Final = re.compile(r"(\d{3})[ -]?(.*)", re.DOTALL)
 VALUE: Final = re.compile(r"(\w+)=(\S*)(?:\s+\((.*)\))?", re.DOTALL)
 
@@ -143,27 +146,29 @@ class CallerLine(AGI):  # type: ignore[misc]
 
     # ── what a dialogue needs (ivr.dialogue.Line) ────────────────────────────────────────────
 
-    def ask(self, prompt: str, wait_s: float) -> str:
-        """Play, wait for one key, and return it; empty when none came. Raises LineClosed."""
-        try:
-            key = str(self.get_data(prompt, int(wait_s * 1000), 1))
-        except AGIHangup:
-            raise LineClosed from None
-        except AGIAppError:
-            self._still_there()
-            raise
-        # Some trunks have keys that no telephone has, and so has whoever wakes a wait.
-        return key if key in KEYS else ""
+    def ask(self, prompts: Sequence[str], wait_s: float) -> str:
+        """Play, wait for a key, and return it with those that follow at once; empty when none came.
 
-    def play(self, prompt: str) -> None:
-        """Play to the end. Raises LineClosed, AGIAppError for a prompt that does not exist."""
+        `prompts` are played one after the other, and any key cuts them short. Raises LineClosed.
+        """
         try:
-            self.stream_file(prompt)
+            keys = key = self._first_key(prompts, wait_s)
+            while key and len(keys) < MAX_KEYS:
+                key = self.wait_for_digit(NEXT_KEY_MS)
+                keys += key
+            # Some trunks have keys that no telephone has, and so has whoever wakes a wait.
+            return "".join(key for key in keys if key in ANY_KEY)
         except AGIHangup:
             raise LineClosed from None
         except AGIAppError:
             self._still_there()
             raise
+
+    def _first_key(self, prompts: Sequence[str], wait_s: float) -> str:
+        for prompt in prompts[:-1]:
+            if key := self.stream_file(prompt, ANY_KEY):
+                return str(key)
+        return str(self.get_data(prompts[-1], int(wait_s * 1000), 1))
 
     def note(self, name: str, value: str) -> None:
         """Set a variable of the caller's channel for the dialplan to read."""

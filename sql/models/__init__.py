@@ -4,12 +4,13 @@ from sql.models.audit import AuditEntry
 from sql.models.base import Base
 from sql.models.calls import CallLeg, CallOrder, CallRecord, Recording
 from sql.models.elders import ContactPhone, Elder, ElderContact, ElderPhone, Terminal
+from sql.models.menus import MenuRow
 from sql.models.orders import ServiceRequest, WorkOrder
 from sql.models.people import DeskSession, Seat, Site, User
 from sql.models.processes import Alarm, Case, Journal, Number, Outbox, Timer
 
 __all__ = [
     "Alarm", "AuditEntry", "Base", "CallLeg", "CallOrder", "CallRecord", "Case", "ContactPhone",
-    "DeskSession", "Elder", "ElderContact", "ElderPhone", "Journal", "Number", "Outbox",
+    "DeskSession", "Elder", "ElderContact", "ElderPhone", "Journal", "MenuRow", "Number", "Outbox",
     "Recording", "Seat", "ServiceRequest", "Site", "Terminal", "Timer", "User", "WorkOrder",
 ]  # fmt: skip

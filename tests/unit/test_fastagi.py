@@ -88,9 +88,27 @@ def test_a_silent_peer_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_one_key_or_none(reply: bytes, key: str) -> None:
-    with line(reply) as (agi, theirs):
-        assert agi.ask("menu", 5.0) == key
-        assert sent(theirs) == "GET DATA menu 5000 1\n"
+    with line(reply, b"200 result=0\n") as (agi, theirs):
+        assert agi.ask(["menu"], 5.0) == key
+        asked, *more = sent(theirs).splitlines()
+        assert asked == "GET DATA menu 5000 1"
+        assert more == (["WAIT FOR DIGIT 500"] if key else [])
+
+
+def test_a_question_of_several_prompts_is_cut_short_by_a_key() -> None:
+    replies = (b"200 result=0 endpos=9\n", b"200 result=50 endpos=5\n", b"200 result=0\n")
+    with line(*replies) as (agi, theirs):
+        assert agi.ask(["menu-repair", "digits/2", "menu-person"], 5.0) == "2"
+        assert sent(theirs).splitlines() == [
+            'STREAM FILE menu-repair "0123456789*#" 0', 'STREAM FILE digits/2 "0123456789*#" 0',
+            "WAIT FOR DIGIT 500",
+        ]  # fmt: skip
+
+
+def test_keys_at_random_are_all_told_up_to_four() -> None:
+    replies = (b"200 result=7\n", *(b"200 result=%d\n" % ord(key) for key in "1*9"))
+    with line(*replies) as (agi, _):
+        assert agi.ask(["menu"], 5.0) == "71*9"
 
 
 @pytest.mark.parametrize(
@@ -115,22 +133,16 @@ def test_one_key_or_none(reply: bytes, key: str) -> None:
 )  # fmt: skip
 def test_a_caller_who_hangs_up_closes_the_line(replies: tuple[bytes, ...]) -> None:
     with line(*replies) as (agi, _), pytest.raises(LineClosed):
-        agi.ask("menu", 5.0)
+        agi.ask(["menu"], 5.0)
 
 
 def test_a_missing_prompt_is_not_a_hang_up() -> None:
     """The channel still lives (status 6): it is our file that is not there, and that is said."""
     with line(b"200 result=-1 endpos=0\n", b"200 result=6\n") as (agi, theirs):
         with pytest.raises(AGIAppError) as fault:
-            agi.play("no-such-prompt")
+            agi.ask(["no-such-prompt"], 5.0)
         assert not isinstance(fault.value, AGIHangup)
         assert sent(theirs).splitlines()[1].startswith("CHANNEL STATUS")
-
-
-def test_a_prompt_is_played_to_its_end() -> None:
-    with line(b"200 result=0 endpos=8000\n") as (agi, theirs):
-        agi.play("greeting")
-        assert sent(theirs) == 'STREAM FILE greeting "" 0\n'
 
 
 # ── other replies ─────────────────────────────────────────────────────────────────────────────
@@ -163,7 +175,7 @@ def test_a_wrong_use_on_one_line_is_told() -> None:
 @pytest.mark.parametrize("reply", [b"\n", b"hello\n", b"999 what\n", b"\xff\xfe\n", b"20\n"])
 def test_what_is_no_reply_is_an_error_and_not_a_key(reply: bytes) -> None:
     with line(reply) as (agi, _), pytest.raises(AGIError):
-        agi.ask("menu", 5.0)
+        agi.ask(["menu"], 5.0)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +199,7 @@ def test_a_value_is_quoted(value: str, quoted: str) -> None:
 def test_a_line_break_never_becomes_a_second_command(bad: str) -> None:
     with line(b"200 result=1\n", b"200 result=1\n") as (agi, theirs):
         for try_it in (
-            lambda: agi.note("A", bad), lambda: agi.note(bad, "v"), lambda: agi.ask(bad, 1.0),
+            lambda: agi.note("A", bad), lambda: agi.note(bad, "v"), lambda: agi.ask([bad], 1.0),
             lambda: agi.send_command("NOOP", bad),
         ):  # fmt: skip
             with pytest.raises(ValueError, match="refused"):
@@ -285,7 +297,7 @@ def test_a_menu_that_lasts_too_long_is_closed_and_the_dialplan_goes_on(
             if line.env["agi_network_script"] == "stuck":
                 let_go.wait(SOON)
             else:
-                line.ask("menu", 60)
+                line.ask(["menu"], 60)
         finally:
             ended.release()
 
@@ -306,13 +318,15 @@ def test_a_menu_that_lasts_too_long_is_closed_and_the_dialplan_goes_on(
 def test_a_short_menu_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fastagi, "LOOK_EVERY_S", 0.02)
     keys: list[str] = []
-    with serving(lambda line: keys.append(line.ask("menu", 5))) as server, call(server) as caller:
+    with serving(lambda line: keys.append(line.ask(["menu"], 5))) as server, call(server) as caller:
         assert caller.recv(100)
         caller.settimeout(0.2)
         with pytest.raises(TimeoutError):
             caller.recv(1)
         caller.settimeout(SOON)
         caller.sendall(b"200 result=2\n")
+        assert caller.recv(100) == b"WAIT FOR DIGIT 500\n"
+        caller.sendall(b"200 result=0\n")
         assert is_closed(caller)
     assert keys == ["2"]
 
@@ -324,7 +338,7 @@ def test_each_call_has_a_thread_of_its_own_up_to_the_places(places: int) -> None
 
     def handle(line: CallerLine) -> None:
         threads.add(threading.get_ident())
-        line.ask("menu", 5)
+        line.ask(["menu"], 5)
 
     with serving(handle, max_calls=places) as server, ExitStack() as open_calls:
         callers = [open_calls.enter_context(call(server)) for _ in range(places)]

@@ -21,6 +21,7 @@ ASKED_FOR = {
     "notice",
     "greeting",
     "menu",
+    "menu-person",
     "please-wait",
     "emergency-wait",
     "queue-youarenext",
