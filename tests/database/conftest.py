@@ -27,6 +27,8 @@ KINDS: Final = ("sqlite", "postgresql")
 OWNER: Final = "careline"
 TEMPLATE: Final = "careline_ready"
 HOW: Final = "apt-get install --no-install-recommends postgresql"
+# On a busy machine the minute that pg_ctl waits by itself is not always enough.
+PATIENTLY: Final = ("-w", "-t", "180")
 _numbers: Final = count(1)
 
 
@@ -72,10 +74,11 @@ class Cluster:
         options = f"-c listen_addresses='' -k {self.folder} -c fsync=off -c timezone=Asia/Shanghai"
         log = str(self.folder / "log")
         data = str(self.folder / "data")
-        self.control("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
+        self.control("pg_ctl", "-D", data, "-l", log, "-o", options, *PATIENTLY, "start")
 
     def stop(self) -> None:
-        self.control("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+        data = str(self.folder / "data")
+        self.control("pg_ctl", "-D", data, "-m", "immediate", *PATIENTLY, "stop")
 
     def url(self, name: str, user: str = OWNER) -> str:
         return f"postgresql+psycopg://{user}@/{name}?host={self.folder}"
