@@ -114,6 +114,9 @@ Wants=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
+# Until careline-prepare has succeeded for the first time there is nothing to start.
+TimeoutStartSec=infinity
+ExecStartPre=/bin/sh -c "until test -e \"$$0\"; do sleep 1; done" {quoted(str(script))}
 ExecStart=/bin/sh {quoted(str(script))}
 WorkingDirectory={path(plan.home)}
 Restart=always

@@ -185,6 +185,25 @@ def test_systemd_accepts_every_unit(open_place: Path, block: Block) -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
+def test_asterisk_waits_for_its_first_configuration_instead_of_failing(
+    open_place: Path, block: Block
+) -> None:
+    """The first preparation failed: there is no script to start yet."""
+    write_config(open_place / "careline.toml", block)
+    install(ROOT, open_place)
+    units = Systemd(open_place / "units/etc/systemd/system")
+    assert units.setting("asterisk", "TimeoutStartSec") == "infinity"
+    before = shlex.split(units.setting("asterisk", "ExecStartPre").replace("$$", "$"))
+    script = Path(before[-1])
+    assert script == Path(shlex.split(units.setting("asterisk", "ExecStart"))[-1])
+    with subprocess.Popen(before) as waiting:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(1)
+        script.parent.mkdir(parents=True)
+        script.touch()
+        assert waiting.wait(5) == 0
+
+
 def test_a_talk_and_its_recording_outlive_a_kill_and_an_upgrade(
     systemd: Systemd, open_place: Path, block: Block
 ) -> None:
