@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S: Final = 2.0
 LEAST_PAUSE_S: Final = 0.1
 JOURNAL: Final = "journal"
+UNREADABLE: Final = "journal unreadable"
 
 
 class Performer:
@@ -113,6 +114,10 @@ class Emergencies:
             logger.warning("the emergencies are taken from the disk alone: %s", away)
         for alarm, at in self._journal.open_alarms():
             self._picture.alarm_raised(alarm, at)
+        for case_id in self._journal.unreadable:
+            key = f"{UNREADABLE}/{case_id}"
+            unread = RaiseAlarm(key=key, kind=UNREADABLE, text=f"{case_id}: {UNREADABLE}")
+            self._picture.alarm_raised(unread, self._clock.now())
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Listen, dial, claim, wake and fill, until the group ends."""

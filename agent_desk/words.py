@@ -178,6 +178,16 @@ def emergency_alarms() -> dict[str, tuple[str, str]]:
             _("It is not known whether the telephone rang. Look who is with the elder; without "
               "anybody's word it is called again after a few seconds."),
         ),
+        "no sound": (
+            _("Nothing is heard from an elder's line in an emergency"),
+            _("The line may be dead. Call the elder back on another line, or send somebody; the "
+              "room stays open until the line itself ends."),
+        ),
+        "journal unreadable": (
+            _("The file of an emergency cannot be read"),
+            _("The rescue goes on, but what happened before the last start may be missing from "
+              "the record. The file is kept; tell your administrator."),
+        ),
         "dial failed": (
             _("A call in an emergency could not be made"),
             _("It is tried again every second. Answer the emergency, and check the telephones."),

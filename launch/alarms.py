@@ -58,6 +58,19 @@ WORDS: Final = {
         "It is not known whether the telephone rang.",
         "Look at the desk who is with the elder.",
     ),
+    "journal unreadable": (
+        "The file of an emergency cannot be read",
+        "What happened in it before the last start may be missing from the record.",
+        (
+            "Keep the file that ends in .unreadable in the home's folder rescue, and send it to "
+            "whoever looks after Careline; the alarm goes with the next start."
+        ),
+    ),
+    "no sound": (
+        "Nothing is heard from an elder's line in an emergency",
+        "The line may be dead: the room stays open, but perhaps nobody is on the other end.",
+        "Call the elder back on another line, or send somebody.",
+    ),
     "dial failed": (
         "A call in an emergency could not be made",
         "Somebody whom the elder needs was not rung; it is tried again and again.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 import zlib
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA: Final = 1
 ENDING: Final = ".jsonl"
+UNREADABLE: Final = ".unreadable"
 
 
 def line_of(said: dict[str, Any]) -> bytes:
@@ -82,6 +84,12 @@ class CaseFile:
         if is_new:
             self._sync_folder()
         self._whole += len(lines)
+
+    def set_aside(self) -> None:
+        """Keep it under another name, for somebody who can read it. Raises OSError."""
+        name = f"{self.path.name}.{time.time_ns()}{UNREADABLE}"
+        self.path.rename(self.path.with_name(name))
+        self._whole = 0
 
     def remove(self) -> None:
         self._whole = 0

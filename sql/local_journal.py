@@ -87,6 +87,8 @@ class LocalJournal:
         self._is_kept: Final = is_kept
         self._cases: Final[dict[str, Kept]] = {}
         self._stepped: Final = asyncio.Event()
+        # The cases whose file could not be read; each goes on from the database, or anew.
+        self.unreadable: Final[list[str]] = []
 
     # ── from the disk ─────────────────────────────────────────────────────────────────────────
 
@@ -99,7 +101,8 @@ class LocalJournal:
                 self._load(case_id)
             except (OSError, ValueError, KeyError, TypeError):
                 # One file that another version wrote otherwise must not keep the others back.
-                logger.exception("the emergency %s cannot be read and is left", case_id)
+                logger.exception("the emergency %s cannot be read and is set aside", case_id)
+                self._set_aside(case_id)
         self._stepped.set()
 
     def _load(self, case_id: str) -> None:
@@ -110,6 +113,13 @@ class LocalJournal:
             kept.file.remove()
         else:
             self._cases[case_id] = kept
+
+    def _set_aside(self, case_id: str) -> None:
+        self.unreadable.append(case_id)
+        try:
+            CaseFile(self._folder, case_id).set_aside()
+        except OSError:
+            logger.exception("the file of the emergency %s stays in its place", case_id)
 
     async def catch_up(self, store: SqlStore) -> None:
         """Take from the database what a full disk kept out of the files. Raises StoreDown."""

@@ -16,9 +16,13 @@ NO_ROOMS: Final = ("No active conferences.", "Invalid/unknown command: Confbridg
 
 @dataclass(frozen=True, slots=True)
 class Listings:
-    """What Asterisk said at `taken_at` (seconds of this machine's monotonic clock)."""
+    """What Asterisk said at `taken_at` (seconds of this machine's monotonic clock).
+
+    `started` is when it started, in its own words.
+    """
 
     taken_at: float
+    started: str = ""
     channels: Sequence[AmiEvent] = ()
     queues: Sequence[AmiEvent] = ()
     rooms: Sequence[AmiEvent] = ()
@@ -54,6 +58,7 @@ async def take(ami: Ami, trunks: Iterable[str] = ()) -> Listings:
     rooms = await rooms_of(ami)
     return Listings(
         taken_at=taken_at,
+        started=await started(ami),
         channels=await live_channels(ami),
         queues=await ami.listing("QueueStatus"),
         rooms=rooms,
@@ -64,6 +69,12 @@ async def take(ami: Ami, trunks: Iterable[str] = ()) -> Listings:
         trunk_contacts=[one for trunk in trunks for one in await contacts_of(ami, trunk)],
         registrations=await ami.listing("PJSIPShowRegistrationsOutbound"),
     )
+
+
+async def started(ami: Ami) -> str:
+    """When this Asterisk started: another one has forgotten what the former knew."""
+    status = await ami.action("CoreStatus")
+    return f"{plain(status.get('CoreStartupDate'))} {plain(status.get('CoreStartupTime'))}".strip()
 
 
 async def live_channels(ami: Ami) -> list[dict[str, Any]]:

@@ -88,12 +88,17 @@ class Switchboard:
         # Before the first look a trunk is down; that it really is must be told all the same.
         self._seen: Final[set[str]] = set()
         self._doubts: tuple[float, frozenset[Difference]] = (0.0, frozenset())
+        # Legs that stopped ringing because an emergency goes before: nobody missed them.
+        self._gave_way: Final[set[str]] = set()
+        self._started = ""
         self._now: Final = now
 
     # ── events ───────────────────────────────────────────────────────────────────────────────
 
     def apply(self, event: Mapping[str, Any]) -> tuple[Consequence, ...]:
         """What follows from this AMI event."""
+        if event.get("UserEvent") == "Rescue" and event.get("Step") == "first":
+            self._gave_way.add(plain(event.get("Leg")))
         concerned = self._seats_in(event)
         facts = [fact for seat in concerned for fact in self._happened(seat, event)]
         before = [self._facts(seat) for seat in concerned]
@@ -113,6 +118,8 @@ class Switchboard:
         """What the event tells beyond how things are after it."""
         at, is_of_seat = happened_at(event), seat_of(event.get("Interface")) == seat
         match event.get("Event"):
+            case "AgentRingNoAnswer" if plain(event.get("DestChannel")) in self._gave_way:
+                return []
             case "AgentRingNoAnswer" if is_of_seat:
                 rang = plain(event.get("DestUniqueid"))
                 legs = self.exchange.legs_of(f"PJSIP/{seat}")
@@ -222,14 +229,28 @@ class Switchboard:
         return self.put(await take(ami, self.trunks))
 
     def put(self, listings: Listings) -> tuple[Consequence, ...]:
-        """Take these lists for the truth."""
+        """Take these lists for the truth. But a pause that Asterisk forgot when it was restarted
+        is asked for again: the phone would ring where nobody sits."""
+        forgotten = self._forgotten_pauses(listings)
         self.exchange = listings.exchange()
         self._doubts = (0.0, frozenset())
+        self._gave_way.clear()
         shown: list[Consequence] = []
         for extension, known in self._cases.items():
             true = replace(self._facts(extension), silent_until=known.silent_until)
             shown += self._show(seats.found(true, self._now()))
-        return (*shown, *self.see_trunks(listings))
+        return (*shown, *forgotten, *self.see_trunks(listings))
+
+    def _forgotten_pauses(self, listings: Listings) -> list[SeatEffect]:
+        before, self._started = self._started, listings.started or self._started
+        if not before or before == self._started:
+            return []
+        still = {m.interface for m in listings.exchange().members.values() if m.paused}
+        return [
+            seats.Pause(seat=seat.id, reason=seat.pause)
+            for seat in self._cases.values()
+            if seat.pause is not None and f"PJSIP/{seat.id}" not in still
+        ]
 
     @property
     def is_in_doubt(self) -> bool:

@@ -157,6 +157,8 @@ def classify_role(case: Emergency, event: Event) -> role.Trigger:
             return role.Trigger.FOUND
         case PersonLeft() | CaseFound() if case.role_a.state is role.State.FILLED:
             return role.Trigger.VACATED if ours and case.elder_is_in else role.Trigger.NOT_NOW
+        case DialAttempted() if is_newest and not ours and case.role_a.sent_at is None:
+            return role.Trigger.TOO_LATE
         case DialAttempted() if is_newest:
             return role.Trigger.SENT
         case DialAnswered() if is_newest:

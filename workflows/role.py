@@ -46,6 +46,7 @@ class State(Enum):
 class Trigger(Enum):
     NEEDED = "needed"
     SENT = "sent"
+    TOO_LATE = "the dialplan was first"
     ANSWERED = "answered"
     FAILED = "failed"
     LOST = "lost, a person decides"
@@ -135,6 +136,11 @@ def sent(role: Role, event: Event) -> RoleOutcome:
     return replace(role, sent_at=role.sent_at or event.at), ()
 
 
+def give_back(role: Role, event: Event) -> RoleOutcome:
+    """It was never sent; the dialplan rings now, and the case asks anew when it has it again."""
+    return role, (withdrawal(role.dial),)
+
+
 def expect(role: Role, event: Event) -> RoleOutcome:
     return role, (StartTimer(name=TRY_AGAIN, after_s=ARRIVE_S),)
 
@@ -213,6 +219,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     State.ASKED: rows(
         State.ASKED,
         SENT        = Rule(State.ASKED, sent),
+        TOO_LATE    = Rule(State.OPEN, give_back),
         ANSWERED    = Rule(State.COMING, expect),
         FAILED      = Rule(State.FAILED, failed),
         LOST        = Rule(State.UNCERTAIN, wait_for_decision),

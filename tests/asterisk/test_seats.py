@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -19,7 +20,7 @@ from settings import Settings
 from telephony.switchboard import MISSED_PENALTY, SeatNow
 from tests.asterisk.conftest import Centre, running_carrier, running_centre
 from tests.board import Board, listening
-from tests.observer import wait_until
+from tests.observer import Observer, wait_until
 from tests.telephone import Carrier, Leg, claim_addresses
 from workflows.commands import PauseSeat, ResumeSeat
 
@@ -172,6 +173,24 @@ def test_a_caller_who_leaves_blames_no_seat(town: Town) -> None:
     assert town.penalties(rung) == {"hotline": 0, "emergency": 0}
 
 
+def test_who_is_rung_for_an_emergency_instead_has_missed_nothing(town: Town) -> None:
+    """The only free seat rings for a caller when an elder needs it."""
+    town.carrier.phone("1002").dials(FAR).wait_talking()
+    caller, since = town.caller()
+    town.observer.wait_for("AgentCalled", since=since, MemberName="1001")
+    elder = town.carrier.call("96000", tone=0).wait_talking()
+    town.observer.wait_for("AgentRingNoAnswer", 8, since, MemberName="1001")
+    of_1001 = {"MemberName": "1001", "Queue": "emergency"}
+    town.observer.wait_for("AgentCalled", 5, since, **of_1001)
+    town.board.wait_seat("1001", "ringing")
+    since = len(town.observer.events)
+    elder.hang_up()
+    town.observer.wait_for("AgentCalled", 8, since, MemberName="1001", Queue="hotline")
+    town.board.wait_seat("1001", "ringing")
+    assert town.penalties("1001")["hotline"] == 0
+    caller.hang_up()
+
+
 @pytest.mark.parametrize("sign", ["dials", "signs in", "a person"])
 def test_a_sign_of_life_puts_a_seat_back(town: Town, sign: str) -> None:
     miss(town, "1001")
@@ -233,6 +252,40 @@ def test_a_pause_has_its_reason_and_outlives_the_controller(town: Town) -> None:
         another.wait_seat("1002", "not answering")
     town.board.wish(ResumeSeat(case_id="1001", at=at, by="李敏"))
     town.board.wait_seat("1001", "available")
+
+
+def test_a_pause_outlives_a_restart_of_asterisk(
+    place: Path, prompts: Path, installation: Installation, asterisk_user: str
+) -> None:
+    """Asterisk forgets it; the controller does not, and nobody else is paused."""
+    with claim_addresses(80) as block:
+        described = Settings.model_validate(
+            {
+                "addresses": {"host": block.centre},
+                "seats": [{"extension": "1001"}, {"extension": "1002"}],
+            }
+        )
+        home = Home(place / "pauses")
+        with (
+            running_centre(home, described, installation, asterisk_user, prompts) as centre,
+            listening(described, home) as board,
+        ):
+            seat = {"Interface": "PJSIP/1001", "Paused": "true", "Reason": "午饭"}
+            centre.observer.action("QueuePause", **seat)
+            paused = ("PJSIP/1001", "1", "午饭")
+            wait_until(lambda: board.switchboard._cases["1001"].pause == "午饭", 5, "it is known")
+            asyncio.run(centre.instance.stop())
+            asyncio.run(centre.instance.start())
+            wait_until(lambda: board.connects[-3:] == [True, False, True], 10, "a new connection")
+            again = Observer(described.addresses.internal, "careline", home.secret("ami"))
+
+            def pauses() -> set[tuple[str, str, str]]:
+                found = again.list_of("QueueStatus")
+                members = [m for m in found if m["Event"] == "QueueMember"]
+                return {(m["Location"], m["Paused"], m["PausedReason"]) for m in members}
+
+            wait_until(lambda: pauses() == {paused, ("PJSIP/1002", "0", "")}, 5, "paused", pauses)
+            again.close()
 
 
 def test_a_vanished_phone_is_offline_until_it_is_heard_again(town: Town) -> None:

@@ -137,7 +137,7 @@ def test_no_word_of_a_caller_is_an_argument(home: Home, prompts: Path) -> None:
             for kept in ("0-9", "0-9+"):
                 unfiltered = unfiltered.replace(f"${{FILTER({kept},{word})}}", "")
         assert "EXTEN" not in unfiltered, line
-        assert "CALLERID(num" not in unfiltered.replace("Set(CALLERID(num)=)", ""), line
+        assert "CALLERID(num" not in unfiltered.replace("Set(CALLERID(num)=", ""), line
 
 
 def test_no_agi_stands_before_an_emergency(home: Home, prompts: Path) -> None:

@@ -289,6 +289,19 @@ def test_while_the_dialplan_acts_nobody_else_is_rung_and_after_it_nobody_twice()
     assert dials(asked) == []
 
 
+def test_an_unsent_dial_is_not_sent_beside_the_ringing_of_the_dialplan() -> None:
+    """Two seats might come; it is asked for anew when the case is ours again."""
+    case, _ = play(opened(), took_over())
+    (first,) = unsent(case)
+    case, effects = step(case, attempted())
+    assert not is_wanted(case, first)
+    assert CancelDial(id=f"{FIRST}/cancel", dial=FIRST) in effects
+    case, effects = step(case, handed_back())
+    assert dials(effects) == [SECOND]
+    case, _ = play(opened(), attempted(), took_over(), attempted())
+    assert is_wanted(case, first), "what was sent before is kept"
+
+
 def test_a_dialplan_that_never_hands_back_does_not_hold_us_up() -> None:
     _, asked = play(found(Owner.DIALPLAN), fired(HAND_BACK_DUE))
     assert dials(asked) == [FIRST]
