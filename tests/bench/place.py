@@ -6,15 +6,19 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from asterisk_conf.instance import service_user
 from asterisk_conf.render import centre_instance
 from launch import asterisk_tree
+from sql.models import CallRecord, Recording
 from tests.house import House, Town, running, town_of, write_config
 from tests.observer import Observer, wait_until
 from tests.telephone import Block, Carrier, Leg, claim_addresses
@@ -23,7 +27,7 @@ NO_MENU: Final = "96102"
 """The complaints number: a word of greeting and no menu, so that calls reach a seat soon."""
 FIRST_SEAT: Final = 1001
 ELDERS: Final = 10
-REGISTERED_S: Final = 60
+KEPT_WITHIN_S: Final = 300
 SEATS_AT: Final = '[[seats]]\nextension = "1001"'
 
 
@@ -42,7 +46,8 @@ def configuration(file: Path, block: Block, seats: int) -> Path:
     """Settings with so many seats."""
     write_config(file, block)
     text = file.read_text("utf-8").partition(SEATS_AT)[0]
-    # As many ports as the most calls of a ceiling want.
+    # As many lines and ports as the most calls of a ceiling want.
+    text = text.replace("[centre]\n", "[centre]\nlines = 1000\n")
     text = text.replace("[addresses]\n", '[addresses]\nrtp = "10000-14999"\n')
     text += "".join(
         f'[[seats]]\nextension = "{FIRST_SEAT + number}"\n' for number in range(max(seats, 1))
@@ -127,6 +132,77 @@ def peak_memory_mb(pid: int) -> float:
         if line.startswith("VmHWM:"):
             return round(int(line.split()[1]) / 1024, 1)
     raise AssertionError(f"no memory is told of process {pid}")
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One call by Asterisk's own times: seconds recorded before its talk, and seconds of talk."""
+
+    before_s: float
+    bridged_s: float
+
+    def recorded_s(self, length_s: float) -> float:
+        """Seconds of the talk that a recording of this length holds.
+
+        Whatever is missing in it counts as missing from the talk.
+        """
+        return min(max(length_s - self.before_s, 0.0), self.bridged_s)
+
+
+def talks(observer: Observer) -> dict[str, Talk]:
+    """Every call that was recorded and bridged with a seat, by id."""
+    recording, met = _first(observer, "MixMonitorStart"), _first(observer, "BridgeEnter")
+    return {
+        call: Talk(met[call] - begun, _until_left(observer, call) - met[call])
+        for call, begun in recording.items()
+        if call in met
+    }
+
+
+def _first(observer: Observer, event: str) -> dict[str, float]:
+    """When each channel first had this event, in seconds since 1970."""
+    times: dict[str, float] = {}
+    for message in observer.find(event):
+        times.setdefault(message["Uniqueid"], float(message["Timestamp"]))
+    return times
+
+
+def _until_left(observer: Observer, call: str) -> float:
+    return float(observer.find("BridgeLeave", Uniqueid=call)[-1]["Timestamp"])
+
+
+def share(talked: Mapping[str, Talk], lengths: Mapping[str, float]) -> float:
+    """Recorded seconds of talk ÷ seconds of talk; `lengths` are the recordings', in seconds."""
+    recorded = sum(talk.recorded_s(lengths.get(call, 0.0)) for call, talk in talked.items())
+    return recorded / sum(talk.bridged_s for talk in talked.values())
+
+
+def kept_lengths(house: House, calls: int) -> dict[str, float]:
+    """Seconds of each call's recording, once so many are verified and kept."""
+
+    async def ask(session: AsyncSession) -> dict[str, float]:
+        rows = await session.execute(
+            select(Recording.call_id, Recording.seconds).where(Recording.state == "kept")
+        )
+        kept = {call: seconds or 0.0 for call, seconds in rows}
+        return kept if len(kept) >= calls else {}
+
+    deadline = time.monotonic() + KEPT_WITHIN_S
+    while not (kept := house.read(ask)):
+        assert time.monotonic() < deadline, f"recordings are missing\n{house.log('worker')}"
+        time.sleep(1)
+    lengths: dict[str, float] = kept
+    return lengths
+
+
+def answered(house: House) -> int:
+    """How many calls a seat answered, as their rows say."""
+
+    async def ask(session: AsyncSession) -> int:
+        rows = select(func.count()).where(CallRecord.result == "answered")
+        return await session.scalar(rows) or 0
+
+    return int(house.read(ask))
 
 
 def talk(

@@ -1,9 +1,10 @@
-"""Watches a desk as a browser does, beside a bare AMI listener that pushes to a WebSocket.
+"""Watches for cards as a browser does: on a desk, and behind a bare AMI listener.
 
-    python -m tests.bench.watch      (its standard input: one JSON object; it ends with its input)
+    python -m tests.bench.watch bare_listener | bare_browser | desk_browser
 
-A process of its own, so that placing the calls delays neither. Writes a line of JSON for each
-card: {"call", "way": "desk" or "bare", "ms": since Asterisk's own time of the ringing}.
+Each is a process of its own, so that neither they nor the placing of calls delay one another.
+Its standard input is one JSON object, and it ends with its input. It writes lines of JSON, the
+first when it is ready: {"call", "rang" or "seen": seconds since 1970}.
 """
 
 from __future__ import annotations
@@ -13,133 +14,132 @@ import json
 import re
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import ClientSession, CookieJar, WSMsgType, web
 
-AMI_PORT = 5038
+from asterisk_conf.ports import AMI_PORT, AMI_USER
+
+Words = dict[str, str]
 
 
-class Watch:
-    """What rang when, and which card came when."""
+def say(line: Mapping[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
 
-    def __init__(self) -> None:
-        self._rang: dict[str, float] = {}
-        self._early: dict[str, float] = {}
-        self._sockets: set[web.WebSocketResponse] = set()
-        self._shown: set[str] = set()
 
-    # ── the bare way ─────────────────────────────────────────────────────────────────────────
+# ── the bare way: AMI line by line, and each ringing pushed to every socket ─────────────────────
 
-    async def listen(self, host: str, secret: str) -> None:
-        """Read AMI line by line and push each ringing to every socket."""
-        reader, writer = await asyncio.open_connection(host, AMI_PORT)
-        lines = ("Action: Login", "Username: careline", f"Secret: {secret}", "Events: on")
-        writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
-        await reader.readline()
-        while True:
-            try:
-                message = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "replace")
-            except asyncio.IncompleteReadError:
-                return
-            if not message.startswith("Event: AgentCalled"):
-                continue
-            call = re.search(r"^ChanVariable: CARELINE_CALL=(\S+)", message, re.MULTILINE)
-            at = re.search(r"^Timestamp: (\S+)", message, re.MULTILINE)
-            if call and at and call[1] not in self._rang:
-                self._rang[call[1]] = float(at[1])
-                for socket in self._sockets:
-                    await socket.send_json({"call": call[1]})
-                if call[1] in self._early:
-                    self._say(call[1], "desk", self._early[call[1]])
 
-    @asynccontextmanager
-    async def bare_server(self, host: str) -> AsyncIterator[str]:
-        async def show(request: web.Request) -> web.WebSocketResponse:
-            socket = web.WebSocketResponse()
-            await socket.prepare(request)
-            self._sockets.add(socket)
-            async for _ in socket:
-                pass
-            self._sockets.discard(socket)
-            return socket
+async def bare_listener(words: Words) -> None:
+    """`host` and `secret` of Asterisk. Its first line is {"ready": true, "url"}."""
+    sockets: set[web.WebSocketResponse] = set()
 
-        app = web.Application()
-        app.add_routes([web.get("/", show)])
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, host, 0)
-        await site.start()
+    async def show(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        sockets.add(socket)
+        async for _ in socket:
+            pass
+        sockets.discard(socket)
+        return socket
+
+    app = web.Application()
+    app.add_routes([web.get("/", show)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, words["host"], 0).start()
+        say({"ready": True, "url": f"http://{words['host']}:{runner.addresses[0][1]}/"})
+        await _listen(words, sockets)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(words: Words, sockets: set[web.WebSocketResponse]) -> None:
+    reader, writer = await asyncio.open_connection(words["host"], AMI_PORT)
+    lines = ("Action: Login", f"Username: {AMI_USER}", f"Secret: {words['secret']}", "Events: on")
+    writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
+    await reader.readline()
+    rang: set[str] = set()
+    while True:
         try:
-            yield f"http://{host}:{runner.addresses[0][1]}/"
-        finally:
-            await runner.cleanup()
-
-    async def see_bare(self, session: ClientSession, url: str) -> None:
-        async with session.ws_connect(url) as socket:
-            async for message in socket:
-                self._say(message.json()["call"], "bare", time.time())
-
-    # ── the desk's way ───────────────────────────────────────────────────────────────────────
-
-    async def see_desk(self, session: ClientSession, url: str) -> None:
-        """The card: the call's item when it first says that a seat's phone rings."""
-        async with session.ws_connect(f"{url}/feed", origin=url) as socket:
-            self._write({"ready": True})
-            async for message in socket:
-                now = time.time()
-                if message.type is not WSMsgType.TEXT:
-                    return
-                body = message.json()
-                if body["kind"] != "put" or body["data"]["kind"] != "call":
-                    continue
-                item = body["data"]["item"]
-                if item["state"] == "ringing" and item["id"] not in self._shown:
-                    self._shown.add(item["id"])
-                    if item["id"] in self._rang:
-                        self._say(item["id"], "desk", now)
-                    else:
-                        self._early[item["id"]] = now
-
-    def _say(self, call: str, way: str, at: float) -> None:
-        self._write({"call": call, "way": way, "ms": (at - self._rang[call]) * 1000})
-
-    @staticmethod
-    def _write(line: dict[str, Any]) -> None:
-        print(json.dumps(line), flush=True)
+            message = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "replace")
+        except asyncio.IncompleteReadError:
+            return
+        if not message.startswith("Event: AgentCalled"):
+            continue
+        call = re.search(r"^ChanVariable: CARELINE_CALL=(\S+)", message, re.MULTILINE)
+        at = re.search(r"^Timestamp: (\S+)", message, re.MULTILINE)
+        if call and at and call[1] not in rang:
+            rang.add(call[1])
+            for socket in sockets:
+                await socket.send_json({"call": call[1]})
+            say({"call": call[1], "rang": float(at[1])})
 
 
-async def sign_in(session: ClientSession, desk: str, password: str) -> None:
-    async with session.get(f"{desk}/sign-in") as page:
-        found = re.search(r'name="csrf" value="([^"]+)"', await page.text())
-    assert found, "the desk shows no sign-in"
-    form = {"csrf": found[1], "name": "admin", "password": password, "next": "/"}
-    async with session.post(f"{desk}/sign-in", data=form, allow_redirects=False) as answer:
-        assert answer.status == 303, f"{answer.status}: the sign-in was refused"
+async def bare_browser(words: Words) -> None:
+    """`url` of the listener."""
+    async with ClientSession() as session, session.ws_connect(words["url"]) as socket:
+        say({"ready": True})
+        async for message in socket:
+            now = time.time()
+            say({"call": message.json()["call"], "seen": now})
 
 
-async def main(words: dict[str, str]) -> None:
-    watch = Watch()
-    loop = asyncio.get_running_loop()
+# ── the desk's way ───────────────────────────────────────────────────────────────────────────────
+
+
+async def desk_browser(words: Words) -> None:
+    """`desk` and its admin's `password`. The card: the call, when it first says that it rings."""
     async with (
-        ClientSession(cookie_jar=CookieJar(unsafe=True)) as session,
-        watch.bare_server(words["host"]) as bare,
+        _signed_in(words) as session,
+        session.ws_connect(f"{words['desk']}/feed", origin=words["desk"]) as socket,
     ):
-        await sign_in(session, words["desk"], words["password"])
-        tasks = [
-            loop.create_task(watch.listen(words["host"], words["secret"])),
-            loop.create_task(watch.see_bare(session, bare)),
-            loop.create_task(watch.see_desk(session, words["desk"])),
-        ]
-        ended = loop.create_task(asyncio.to_thread(sys.stdin.read))
-        await asyncio.wait([*tasks, ended], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        say({"ready": True})
+        shown: set[str] = set()
+        async for message in socket:
+            now = time.time()
+            if message.type is not WSMsgType.TEXT:
+                return
+            body = message.json()
+            if body["kind"] != "put" or body["data"]["kind"] != "call":
+                continue
+            item = body["data"]["item"]
+            if item["state"] == "ringing" and item["id"] not in shown:
+                shown.add(item["id"])
+                say({"call": item["id"], "seen": now})
+
+
+@asynccontextmanager
+async def _signed_in(words: Words) -> AsyncIterator[ClientSession]:
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+        async with session.get(f"{words['desk']}/sign-in") as page:
+            found = re.search(r'name="csrf" value="([^"]+)"', await page.text())
+        assert found, "the desk shows no sign-in"
+        form = {"csrf": found[1], "name": "admin", "password": words["password"], "next": "/"}
+        url = f"{words['desk']}/sign-in"
+        async with session.post(url, data=form, allow_redirects=False) as answer:
+            assert answer.status == 303, f"{answer.status}: the sign-in was refused"
+        yield session
+
+
+ROLES: Final[dict[str, Callable[[Words], Coroutine[Any, Any, None]]]] = {
+    "bare_listener": bare_listener,
+    "bare_browser": bare_browser,
+    "desk_browser": desk_browser,
+}
+
+
+async def main(role: str, words: Words) -> None:
+    watching = asyncio.create_task(ROLES[role](words))
+    ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+    await asyncio.wait([watching, ended], return_when=asyncio.FIRST_COMPLETED)
+    watching.cancel()
+    with suppress(asyncio.CancelledError):
+        await watching
 
 
 if __name__ == "__main__":
-    asyncio.run(main(json.loads(sys.stdin.readline())))
+    asyncio.run(main(sys.argv[1], json.loads(sys.stdin.readline())))

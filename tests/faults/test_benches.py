@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.bench.arrive import is_sound
+from tests.bench.place import Talk
 from tests.bench.result import Result, Target
 from tests.house import ROOT
 
@@ -53,3 +55,19 @@ def test_a_target_is_met_up_to_its_bound(figure: float | None, is_met: bool) -> 
     assert result.is_met == is_met
     assert json.loads(result.as_json())["met"] == is_met
     assert ("NOT met" in result.as_table()) != is_met
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_heard"),
+    [(b"\xd5\x55", False), (b"\xd5\x5a\xda", False), (b"\xd5\x45", True), (b"\xd5\xaa", True)],
+    ids=["silence", "breath", "soft", "loudest"],
+)
+def test_silence_is_no_sound(steps: bytes, is_heard: bool) -> None:
+    assert is_sound(b"\x80\x08" + bytes(10) + steps) == is_heard
+
+
+@pytest.mark.parametrize(
+    ("length", "recorded"), [(70.0, 60.0), (71.0, 60.0), (64.0, 54.0), (3.0, 0.0)]
+)
+def test_what_a_recording_lacks_is_missing_from_the_talk(length: float, recorded: float) -> None:
+    assert Talk(before_s=10.0, bridged_s=60.0).recorded_s(length) == recorded
