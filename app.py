@@ -40,13 +40,20 @@ async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> Non
     from aiohttp import web
 
     from agent_desk.app import desk_app
+    from asterisk_conf.ports import HTTP_PORT
     from control import Controller
     from sql.engine import Database
 
     database = Database(settings.database_url(home.root))
     link = Controller(home.control_socket, home.secret("control"))
     runner = web.AppRunner(
-        desk_app(settings=settings, home=home, database=database, controller=link),
+        desk_app(
+            settings=settings,
+            home=home,
+            database=database,
+            controller=link,
+            asterisk_http=f"{settings.addresses.internal}:{HTTP_PORT}",
+        ),
         access_log=None,
     )
     await runner.setup()

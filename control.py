@@ -5,6 +5,7 @@ the machine can speak for a seat. The feed is numbered: a reader that misses a n
 snapshot again.
 
     POST /tell   {"event": {"type", "body"}, "because": outbox id or null}   → {"case": {…}}
+    PUT  /phones {extension: password}: the seats whose telephone is in a browser, all of them → {}
     GET  /feed   WebSocket: {"seq", "kind", "data"}; the first has kind "snapshot"
 """
 
@@ -14,15 +15,22 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, WSMsgType, web
 
 from sql import codec
-from workflows.errors import CarelineError, NotAllowed, NotFound, Outdated, StoreDown
+from workflows.errors import (
+    CarelineError,
+    NotAllowed,
+    NotFound,
+    Outdated,
+    StoreDown,
+    TelephonyDown,
+)
 from workflows.events import Event
 
 logger = logging.getLogger(__name__)
@@ -36,11 +44,14 @@ STATUS: Final[dict[type[CarelineError], int]] = {
     Outdated: 409,
     NotFound: 404,
     StoreDown: 503,
+    TelephonyDown: 503,
 }
 BY_NAME: Final = {error.__name__: error for error in STATUS}
 
+T = TypeVar("T")
 Message = dict[str, Any]
 Tell = Callable[[Event, str | None], Awaitable[Any]]
+KeepPhones = Callable[[Mapping[str, str]], Awaitable[None]]
 
 
 class ControllerDown(CarelineError):
@@ -82,7 +93,7 @@ class Feed:
             self._readers.discard(reader)
 
 
-def control_app(secret: str, feed: Feed, tell: Tell) -> web.Application:
+def control_app(secret: str, feed: Feed, tell: Tell, keep_phones: KeepPhones) -> web.Application:
     """The controller's side."""
 
     @web.middleware
@@ -96,21 +107,17 @@ def control_app(secret: str, feed: Feed, tell: Tell) -> web.Application:
         return await handler(request)
 
     async def take(request: web.Request) -> web.Response:
-        try:
-            event, because = _read(await request.json())
-        except web.HTTPRequestEntityTooLarge:
-            sentence = f"this is too long; {MAX_BODY} bytes at the most"
-            return web.json_response({"error": sentence}, status=413)
-        except (ValueError, RecursionError) as wrong:
-            return web.json_response({"error": str(wrong)}, status=400)
-        try:
-            case = await tell(event, because)
-        except CarelineError as refused:
-            kind = type(refused)
-            return web.json_response(
-                {"error": str(refused), "kind": kind.__name__}, status=STATUS.get(kind, 409)
-            )
-        return web.json_response({"case": codec.dump(case)})
+        async def act(asked: tuple[Event, str | None]) -> Any:
+            return {"case": codec.dump(await tell(*asked))}
+
+        return await _answer(request, _read, act)
+
+    async def take_phones(request: web.Request) -> web.Response:
+        async def act(phones: dict[str, str]) -> Any:
+            await keep_phones(phones)
+            return {}
+
+        return await _answer(request, _read_phones, act)
 
     async def show(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=5)
@@ -130,8 +137,37 @@ def control_app(secret: str, feed: Feed, tell: Tell) -> web.Application:
 
     app = web.Application(middlewares=[only_ours], client_max_size=MAX_BODY)
     app.on_shutdown.append(end_feed)
-    app.add_routes([web.post("/tell", take), web.get("/feed", show)])
+    app.add_routes(
+        [web.post("/tell", take), web.put("/phones", take_phones), web.get("/feed", show)]
+    )
     return app
+
+
+async def _answer(
+    request: web.Request, read: Callable[[object], T], act: Callable[[T], Awaitable[Any]]
+) -> web.Response:
+    """What came of it; a fault in what was sent, or the refusal, in words."""
+    try:
+        asked = read(await request.json())
+    except web.HTTPRequestEntityTooLarge:
+        sentence = f"this is too long; {MAX_BODY} bytes at the most"
+        return web.json_response({"error": sentence}, status=413)
+    except (ValueError, RecursionError) as wrong:
+        return web.json_response({"error": str(wrong)}, status=400)
+    try:
+        return web.json_response(await act(asked))
+    except CarelineError as refused:
+        kind = type(refused)
+        return web.json_response(
+            {"error": str(refused), "kind": kind.__name__}, status=STATUS.get(kind, 409)
+        )
+
+
+def _read_phones(body: object) -> dict[str, str]:
+    """Passwords by extension; raises ValueError for anything else."""
+    if not isinstance(body, dict) or not all(isinstance(word, str) for word in body.values()):
+        raise ValueError("right would be {extension: password}")
+    return body
 
 
 def _read(body: object) -> tuple[Event, str | None]:
@@ -202,16 +238,27 @@ class Controller:
         it is away.
         """
         body = {"event": codec.dump_event(event), "because": because}
+        said = await self._ask("POST", "/tell", body)
+        case: dict[str, Any] = said["case"]
+        return case
+
+    async def keep_phones(self, phones: Mapping[str, str]) -> None:
+        """Tell which seats have their telephone in a browser: passwords by extension, all of them.
+
+        Raises NotFound for an unknown seat, TelephonyDown when Asterisk is away, ControllerDown.
+        """
+        await self._ask("PUT", "/phones", dict(phones))
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
-            async with self._http().post(
-                "/tell", json=body, timeout=ClientTimeout(total=TELL_TIMEOUT_S)
+            async with self._http().request(
+                method, path, json=body, timeout=ClientTimeout(total=TELL_TIMEOUT_S)
             ) as answer:
-                said = await answer.json()
+                said: dict[str, Any] = await answer.json()
         except (ClientError, OSError, TimeoutError) as cause:
             raise ControllerDown(f"the controller does not answer ({cause}); try again") from None
         if answer.status == 200:
-            case: dict[str, Any] = said["case"]
-            return case
+            return said
         raise BY_NAME.get(said.get("kind", ""), NotAllowed)(said["error"])
 
     async def feed(self) -> AsyncGenerator[Message, None]:

@@ -29,6 +29,7 @@ from sql.numbers import e164
 from sql.queries import menus
 from sql.store import SqlStore
 from telephony.ami import Ami, Login
+from telephony.desk_phones import DeskPhones, SeatLine
 from telephony.fastagi import CallerLine, FastAgiServer
 from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_lease
@@ -78,10 +79,20 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     recorder = FlightRecorder(
         home.asterisk, centre.node, normalise, flight_log, runner.handle, clock.now
     )
+    media_host = settings.addresses.media_host
+    phones = DeskPhones(
+        ami, {s.extension: SeatLine(s.extension, s.name, media_host) for s in settings.seats}
+    )
+
+    def connected(is_up: bool) -> None:
+        picture.connected(is_up)
+        if is_up:
+            phones.connected()
+
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
         handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
-        changed=picture.changed, connected=picture.connected,
+        changed=picture.changed, connected=connected,
         stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
     )  # fmt: skip
     emergencies = Emergencies(
@@ -97,7 +108,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     await emergencies.load()
     in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener, HotlineMenu(database).now)
     agi = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
-    control = control_app(home.secret("control"), picture.feed, tell)
+    control = control_app(home.secret("control"), picture.feed, tell, phones.keep)
     agi.start()
     try:
         async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
@@ -108,6 +119,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             await take_up(picture, runner)
             for work in (listener.run, listener.watch, listener.tick, recorder.watch):
                 tasks.create_task(work())
+            tasks.create_task(phones.run())
             tasks.create_task(keep_lease(ami))
             tasks.create_task(mend_set_clock(ami))
             tasks.create_task(wake_for_timers(runner, store))

@@ -174,6 +174,12 @@ class Addresses(Part):
         return self.sip or f"{self.host}:5060"
 
     @property
+    def media_host(self) -> str:
+        """The address of the sound; empty when telephones may come to any address of ours."""
+        host, _ = split(self.sip_address)
+        return "" if ipaddress.ip_address(host).is_unspecified else host
+
+    @property
     def internal(self) -> str:
         """The loopback address for what is never reached from outside (AMI, AGI)."""
         return self.host if is_loopback(self.host) else "127.0.0.1"

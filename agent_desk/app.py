@@ -22,6 +22,7 @@ from agent_desk.errors import explain
 from agent_desk.feed import BoardFeed
 from agent_desk.live import JUST_ENDED, Picture
 from agent_desk.passwords import Passwords, Patience
+from agent_desk.phones import Phones
 from agent_desk.render import FORMATS
 from agent_desk.routes import add_routes
 from agent_desk.sessions import Sessions
@@ -35,9 +36,17 @@ MAX_BODY: Final = 64 * 1024
 
 
 def desk_app(
-    *, settings: Settings, home: Home, database: Database, controller: Controller
+    *,
+    settings: Settings,
+    home: Home,
+    database: Database,
+    controller: Controller,
+    asterisk_http: str,
 ) -> web.Application:
-    """The desk, to be served by an AppRunner. Who made `database` and `controller` closes them."""
+    """The desk, to be served by an AppRunner. Who made `database` and `controller` closes them.
+
+    `asterisk_http` is the address of Asterisk's HTTP server, HOST:PORT.
+    """
     app = web.Application(
         # From the outside in: the language is known before a fault is put into words.
         middlewares=[
@@ -52,15 +61,17 @@ def desk_app(
         seats={seat.extension: seat.name for seat in settings.seats},
         masked=app[FORMATS].masked,
     )
+    sessions = Sessions(database, settings)
     app[DESK] = Desk(
         settings=settings,
         home=home,
         database=database,
         controller=controller,
-        sessions=Sessions(database, settings),
+        sessions=sessions,
         passwords=Passwords(),
         patience=Patience(),
         feed=BoardFeed(picture),
+        phones=Phones(controller, sessions, asterisk_http),
         rights=add_routes(app),
     )
     app[PROXY] = Proxy(settings.addresses.desk_proxy)
@@ -78,10 +89,11 @@ async def _reading_the_feed(app: web.Application) -> AsyncIterator[None]:
     desk = app[DESK]
     async with desk.database.reading() as session:
         ended = await calls.just_ended(session, JUST_ENDED)
-    desk.feed.start(desk.controller, ended)
+    desk.feed.start(desk.controller, ended, back=desk.phones.say_again)
     yield
     await desk.feed.stop()
 
 
 async def _close_feed(app: web.Application) -> None:
+    await app[DESK].phones.stop()
     await app[DESK].feed.stop()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from agent_desk.feed import BoardFeed
 from agent_desk.passwords import Passwords, Patience
+from agent_desk.phones import Phones
 from agent_desk.rights import Right, Visitor
 from agent_desk.sessions import Sessions
 from control import Controller
@@ -28,6 +29,7 @@ class Desk:
     passwords: Passwords
     patience: Patience
     feed: BoardFeed
+    phones: Phones
     rights: dict[web.AbstractRoute, Right]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -44,12 +44,20 @@ class BoardFeed:
 
     # ── from the controller ──────────────────────────────────────────────────────────────────
 
-    def start(self, controller: Controller, ended: Iterable[dict[str, Any]]) -> None:
-        """Read from here on; `ended` are the last calls that are over already."""
+    def start(
+        self,
+        controller: Controller,
+        ended: Iterable[dict[str, Any]],
+        back: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Read from here on; `ended` are the last calls that are over already.
+
+        `back` is awaited whenever the controller is there, at first and again.
+        """
         for call in ended:
             self.take("call", call)
         self._tasks = [
-            asyncio.create_task(self._read(controller), name="desk feed"),
+            asyncio.create_task(self._read(controller, back), name="desk feed"),
             asyncio.create_task(self._draw(), name="desk board"),
         ]
 
@@ -58,10 +66,12 @@ class BoardFeed:
         """False when reading or drawing has died of a fault: the process should be restarted."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
-    async def _read(self, controller: Controller) -> None:
+    async def _read(self, controller: Controller, back: Callable[[], Awaitable[None]]) -> None:
         async for message in controller.feed():
             self._note(message["kind"], message["data"])
             self._noted.set()
+            if message["kind"] == "snapshot":
+                await back()
 
     async def _draw(self) -> None:
         """Draw what was noted. What waits already is noted first, and all of it is drawn at once.

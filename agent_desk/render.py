@@ -14,6 +14,7 @@ from aiohttp import web
 from agent_desk import formats, language, words
 from agent_desk.desk import DESK, VISITOR
 from agent_desk.formats import Formats
+from agent_desk.rights import Right, may
 from settings import Settings
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -40,6 +41,7 @@ def set_up(app: web.Application, settings: Settings) -> None:
         language.gettext, language.ngettext, newstyle=True
     )
     environment.globals |= {"words": words, "formats": formats, "age": ours.age}
+    environment.globals |= {"may": may, "Right": Right, "phone_words": words.phone}
 
 
 def filters(ours: Formats) -> dict[str, Callable[..., str]]:

@@ -21,6 +21,7 @@ class Right(Enum):
     READ_ELDERS = "read elders"
     ENTER_ELDERS = "enter elders"
     CHANGE_MENUS = "change menus"
+    USE_PHONE = "use a seat's telephone"
 
 
 EVERY: Final = frozenset(Right)
@@ -31,13 +32,17 @@ ROLES: Final[Mapping[str, frozenset[Right]]] = {"admin": EVERY, "supervisor": EV
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A person who is signed in. `token` names the sign-in, `csrf` proves that a form is ours."""
+    """A person who is signed in. `token` names the sign-in, `csrf` proves that a form is ours.
+
+    `seat` is the extension of the seat that this sign-in has taken, empty for none.
+    """
 
     user_id: int
     name: str
     role: str
     token: str
     csrf: str
+    seat: str = ""
 
 
 def may(visitor: Visitor | None, right: Right) -> bool:

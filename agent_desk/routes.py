@@ -8,7 +8,7 @@ from typing import Final
 from aiohttp import web
 
 from agent_desk.access import Handler
-from agent_desk.pages import board, calls, elders, menus, orders, sign_in
+from agent_desk.pages import board, calls, elders, menus, orders, phone, sign_in
 from agent_desk.rights import Right
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -41,6 +41,11 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", "/menu", menus.show, Right.CHANGE_MENUS),
     ("POST", "/menu", menus.change, Right.CHANGE_MENUS),
     ("POST", "/menu/try", menus.try_out, Right.CHANGE_MENUS),
+    ("GET", "/phone", phone.show, Right.USE_PHONE),
+    ("POST", "/phone/seat", phone.sit, Right.USE_PHONE),
+    ("POST", "/phone/leave", phone.leave, Right.USE_PHONE),
+    ("POST", "/phone/line", phone.line, Right.USE_PHONE),
+    ("GET", phone.PATH, phone.sip, Right.USE_PHONE),
 )
 
 

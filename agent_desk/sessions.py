@@ -39,6 +39,10 @@ class Sessions:
         port = split(addresses.desk_address)[1]
         self.cookie: Final = f"careline-{port}"
 
+    def idle_before(self) -> datetime:
+        """Sign-ins that were not used since then are over."""
+        return datetime.now(UTC) - IDLE
+
     async def start(self, user: User) -> str:
         """Sign the user in; returns the cookie's value, which is kept nowhere else."""
         now = datetime.now(UTC)
@@ -69,7 +73,7 @@ class Sessions:
         kept, user = found
         if now - kept.seen_at > NOTED_EVERY and not await self._note(kept.token):
             return None
-        return Visitor(user.id, user.name, user.role, kept.token, kept.csrf)
+        return Visitor(user.id, user.name, user.role, kept.token, kept.csrf, kept.seat or "")
 
     async def _note(self, token: str) -> bool:
         try:

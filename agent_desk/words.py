@@ -352,3 +352,50 @@ def _of_seat(event: str, body: Body) -> Step | None:
             return Step(_("%s takes calls again") % body["by"])
         case _:
             return None
+
+
+def phone() -> dict[str, str]:
+    """Every word that the telephone's scripts put on the screen, in the visitor's language."""
+    return {
+        "opening": _("Connecting"),
+        "ready": _("Ready"),
+        "ringing": _("Incoming call"),
+        "dialling": _("Calling"),
+        "talking": _("Talking"),
+        "held": _("On hold"),
+        "away": _("Not connected"),
+        "no_microphone": _("No microphone"),
+        "unknown": _("Unknown caller"),
+        "mute": _("Mute"),
+        "unmute": _("Unmute"),
+        "hold": _("Hold"),
+        "unhold": _("Take back"),
+        "say_no_microphone": _(
+            "No microphone was found, so this seat is not rung. Plug in a headset; the telephone "
+            "then connects by itself."
+        ),
+        "say_not_allowed": _(
+            "The browser does not allow the microphone, so this seat is not rung. Allow it at the "
+            "lock in the address bar, then load this page again."
+        ),
+        "say_not_secure": _(
+            "The browser gives the microphone only to an encrypted page. Open the desk by its "
+            "https address."
+        ),
+        "say_elsewhere": _(
+            "The telephone of this seat is open in another tab or on another computer."
+        ),
+        "say_left": _("Somebody else has taken this seat over. You are not rung any more."),
+        "say_away": _(
+            "The telephone has no connection, so this seat is not rung. It tries again by itself."
+        ),
+        "say_busy": _("The line is busy."),
+        "say_not_found": _("There is no such number. Check it and dial again."),
+        "say_refused": _("This number cannot be dialled from here."),
+        "say_no_answer": _("Nobody answered."),
+        "say_failed": _("The call did not come to be. Try again."),
+        "say_microphone_lost": _(
+            "The microphone is gone: the other side does not hear you. Plug it in again, or choose "
+            "another one."
+        ),
+    }

@@ -7,3 +7,4 @@ from typing import Final
 AMI_PORT: Final = 5038
 AMI_USER: Final = "careline"
 AGI_PORT: Final = 4573
+HTTP_PORT: Final = 8088

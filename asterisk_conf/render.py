@@ -7,7 +7,6 @@ leaves the old configuration whole.
 from __future__ import annotations
 
 import functools
-import ipaddress
 import os
 import pwd
 import re
@@ -19,7 +18,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from asterisk_conf.instance import Bind, Installation, Instance
-from asterisk_conf.ports import AGI_PORT, AMI_PORT
+from asterisk_conf.ports import AGI_PORT, AMI_PORT, HTTP_PORT
 from asterisk_conf.scripts import copy_scripts
 from asterisk_conf.sounds import PROMPTS, copy_sounds
 from home import Home, write_atomically
@@ -186,14 +185,14 @@ def _base_values(root: Path, asterisk: Installation, node: str) -> dict[str, Any
 
 def _values(settings: Settings, home: Home) -> dict[str, Any]:
     addresses, numbers = settings.addresses, settings.numbers
-    sip_host, _ = split(addresses.sip_address)
     rtp_first, rtp_last = addresses.rtp.split("-")
     passwords = home.seat_passwords(tuple(seat.extension for seat in settings.seats))
     return {
         "internal": addresses.internal,
         "ami_secret": home.secret("ami"),
+        "http_port": HTTP_PORT,
         "sip_bind": addresses.sip_address,
-        "media_host": "" if _is_every_address(sip_host) else sip_host,
+        "media_host": addresses.media_host,
         "public_sip_host": addresses.public_sip_host,
         "rtp_first": rtp_first,
         "rtp_last": rtp_last,
@@ -219,13 +218,6 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "rescue_patience": round(CONTACTS_AFTER_S * LOOKS_PER_S),
         "rescue_call_s": RESCUE_CALL_S,
     }
-
-
-def _is_every_address(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
 
 
 def _trunk(trunk: Trunk, hotline: str) -> dict[str, Any]:
@@ -303,5 +295,6 @@ def centre_instance(settings: Settings, home: Home, asterisk: Installation, user
         Bind(sip_host, sip_port, socket.SOCK_DGRAM, "SIP", where),
         Bind(sip_host, sip_port, socket.SOCK_STREAM, "SIP", where),
         Bind(settings.addresses.internal, AMI_PORT, socket.SOCK_STREAM, "AMI", "addresses.host"),
+        Bind(settings.addresses.internal, HTTP_PORT, socket.SOCK_STREAM, "HTTP", "addresses.host"),
     )
     return Instance(home.asterisk, asterisk, user, binds)

@@ -4,8 +4,9 @@ CarelineError
 ├── NotAllowed      the process refuses this wish now; says what would be possible   (409)
 ├── NotFound        there is no such case, order, call or elder                      (404)
 ├── Outdated        somebody else changed the case first; read it again              (409)
-└── StoreDown       the database is away or full; nothing was saved, try again       (503)
-    └── InDoubt     its answer was lost; whether it was saved can be asked
+├── StoreDown       the database is away or full; nothing was saved, try again       (503)
+│   └── InDoubt     its answer was lost; whether it was saved can be asked
+└── TelephonyDown   Asterisk is away; what was asked of it is done when it is back   (503)
 """
 
 from __future__ import annotations
@@ -42,3 +43,7 @@ class InDoubt(StoreDown):
     def __init__(self, said: str, was_kept: Callable[[], Awaitable[bool]]) -> None:
         super().__init__(said)
         self.was_kept = was_kept
+
+
+class TelephonyDown(CarelineError):
+    """Asterisk does not answer."""

@@ -11,6 +11,7 @@ from agent_desk import forms
 from agent_desk.access import VISIT_COOKIE, address_of, local_path
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
+from agent_desk.phones import SIGNED_OUT
 from agent_desk.render import page
 from sql.models import User
 from sql.queries import people
@@ -70,6 +71,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
     token = visitor_of(request).token
     await desk.sessions.end(token)
     await desk.feed.drop(token)
+    await desk.phones.drop(lambda line: line.token == token, SIGNED_OUT)
     response = web.HTTPSeeOther("/sign-in")
     desk.sessions.take_back(response)
     raise response

@@ -47,7 +47,10 @@ class User(Base):
 
 
 class DeskSession(Base):
-    """One sign-in. `token` is the SHA-256 of the cookie, so that a stolen table opens no door."""
+    """One sign-in. `token` is the SHA-256 of the cookie, so that a stolen table opens no door.
+
+    `seat` is where this person sits; one person on a seat, one seat for a sign-in.
+    """
 
     __tablename__ = "desk_session"
 
@@ -56,3 +59,4 @@ class DeskSession(Base):
     csrf: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     seen_at: Mapped[datetime]
+    seat: Mapped[str | None] = mapped_column(ForeignKey("seat.extension"), unique=True)

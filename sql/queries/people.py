@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -46,6 +47,31 @@ async def forget_idle(session: AsyncSession, seen_before: datetime) -> None:
 
 async def sign_out(session: AsyncSession, token: str) -> None:
     await session.execute(delete(DeskSession).where(DeskSession.token == token))
+
+
+class Sitting(NamedTuple):
+    """Who sits on a seat, and by which sign-in."""
+
+    seat: str
+    name: str
+    token: str
+
+
+async def sitting(session: AsyncSession, seen_after: datetime) -> list[Sitting]:
+    """The seats that are taken; a sign-in that has been idle too long sits nowhere."""
+    rows = await session.execute(
+        select(DeskSession.seat, User.name, DeskSession.token)
+        .join(User, User.id == DeskSession.user_id)
+        .where(DeskSession.seat.is_not(None), DeskSession.seen_at >= seen_after)
+    )
+    return [Sitting(seat or "", name, token) for seat, name, token in rows]
+
+
+async def sit(session: AsyncSession, token: str, seat: str | None) -> None:
+    """Give the seat to this sign-in, whoever had it; None gets up."""
+    if seat is not None:
+        await session.execute(update(DeskSession).where(DeskSession.seat == seat).values(seat=None))
+    await session.execute(update(DeskSession).where(DeskSession.token == token).values(seat=seat))
 
 
 async def seats(session: AsyncSession) -> dict[str, str]:

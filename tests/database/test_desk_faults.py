@@ -97,6 +97,7 @@ async def served(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
             home=Home(tmp_path),
             database=database,
             controller=Silent(tmp_path / "socket", "secret"),
+            asterisk_http="127.0.0.1:1",
         )
         client = TestClient(TestServer(app), cookies={"careline-8080": "cookie"})
         clients.append(client)

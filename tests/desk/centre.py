@@ -7,7 +7,7 @@ import hashlib
 import subprocess
 import threading
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +63,7 @@ class Centre:
         self._thread = threading.Thread(target=self._loop.run_forever, name="centre", daemon=True)
         self._closing: asyncio.Event | None = None
         self._serving: Any = None
+        self.phones: dict[str, str] = {}
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
@@ -106,9 +107,14 @@ class Centre:
             self._serving = None
 
     def come_back(self) -> None:
-        app = control_app(self.home.secret("control"), self.picture.feed, self.runner.handle)
+        app = control_app(
+            self.home.secret("control"), self.picture.feed, self.runner.handle, self.keep_phones
+        )
         self._serving = serving(app, self.home.control_socket)
         self.run(self._serving.__aenter__())
+
+    async def keep_phones(self, phones: Mapping[str, str]) -> None:
+        self.phones = dict(phones)
 
     # ── what it is told ──────────────────────────────────────────────────────────────────────
 

@@ -77,7 +77,7 @@ def test_every_bind_is_explicit(home: Home, prompts: Path) -> None:
     files = rendered(home, prompts, **FULL)
     assert files["pjsip.conf"].count("bind = 127.0.10.1:5060") == 2
     assert "bindaddr = 127.0.10.1" in files["manager.conf"]
-    assert "enabled = no" in files["http.conf"]
+    assert "bindaddr = 127.0.10.1" in files["http.conf"]
     assert "0.0.0.0" not in files["pjsip.conf"]
     assert files["pjsip.conf"].count("media_address = 127.0.10.1") == 4
 
@@ -88,6 +88,8 @@ def test_the_internal_door_stays_on_loopback(home: Home, prompts: Path) -> None:
     assert "bind = 192.0.2.7:5060" in files["pjsip.conf"]
     assert "external_media_address = 203.0.113.1" in files["pjsip.conf"]
     assert "bindaddr = 127.0.0.1" in files["manager.conf"]
+    assert "bindaddr = 127.0.0.1" in files["http.conf"]
+    assert "bind = 127.0.0.1\n" in files["pjsip.conf"]
     assert "agi://127.0.0.1:4573/hotline" in files["extensions.conf"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import stat
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,7 @@ class House:
         self.feed = Feed(lambda: dict(self.picture))
         self.told: list[tuple[Event, str | None]] = []
         self.refusal: Exception | None = None
+        self.phones: dict[str, str] = {}
 
     async def take(self, event: Event, because: str | None) -> Any:
         self.told.append((event, because))
@@ -47,9 +48,14 @@ class House:
             raise self.refusal
         return order.Order(id=event.case_id, accepted_at=event.at)
 
+    async def keep(self, phones: Mapping[str, str]) -> None:
+        if self.refusal:
+            raise self.refusal
+        self.phones = dict(phones)
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        async with serving(control_app(SECRET, self.feed, self.take), self.socket):
+        async with serving(control_app(SECRET, self.feed, self.take, self.keep), self.socket):
             yield
 
     @asynccontextmanager
@@ -169,7 +175,10 @@ async def test_a_controller_that_never_answers_is_away(
 
     other = House(house.socket.parent / "..")
     other.socket = house.socket.with_name("other.sock")
-    async with serving(control_app(SECRET, other.feed, hang), other.socket), other.client() as it:
+    async with (
+        serving(control_app(SECRET, other.feed, hang, other.keep), other.socket),
+        other.client() as it,
+    ):
         with pytest.raises(ControllerDown):
             await it.tell(WISH)
         stuck.set()

@@ -152,13 +152,17 @@ class Controller:
         await asyncio.Event().wait()
 
 
+async def nothing() -> None:
+    """What is done when the controller is there: here nothing."""
+
+
 async def test_a_desk_that_got_behind_draws_once(picture: Picture) -> None:
     feed = BoardFeed(picture)
     controller = Controller(*(waiting("a", queued) for queued in range(50)))
     reader = cast("AsyncGenerator[dict[str, Any]]", feed.read())
     async with aclosing(reader):
         await anext(reader)
-        feed.start(cast("Any", controller), ())
+        feed.start(cast("Any", controller), (), back=nothing)
         heard = [await anext(reader) for _ in range(4)]
     assert [m["data"].get("key") for m in heard] == [None, "a", "hotline", "emergency"]
     assert heard[1]["data"]["item"]["since"] == at(49).timestamp() * 1000

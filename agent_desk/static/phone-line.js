@@ -1,0 +1,314 @@
+// The telephone's line: SIP over the desk's WebSocket, sound by WebRTC. It knows no page.
+//
+// A talk outlives its page. What SIP needs to go on with it lies in the tab's own storage; the page
+// that comes after a reload, or after a lost connection, asks Asterisk in the same talk for new sound
+// (a re-INVITE). For the caller, the recording and the queue nothing has changed.
+
+import {
+  Grammar, Inviter, Registerer, RegistererState, Session, SessionDialog, SessionState, UserAgent, Web,
+} from "./vendor/sip-0.21.2.js";
+
+const HOST = "careline";
+const KEPT = "careline-talk";
+const EXPIRES_S = 300;
+const CONNECT_WITHIN_S = 5;
+// Without other networks to ask, every address is known at once.
+const GATHER_WITHIN_MS = 500;
+// Asterisk gives a silent telephone up after 8 s (telephony/desk_phones.py).
+const TAKEN_UP_WITHIN_MS = 8000;
+const WHY = {
+  486: "busy", 600: "busy", 404: "not_found", 484: "not_found", 403: "refused", 603: "refused",
+  480: "no_answer", 408: "no_answer",
+};
+
+/** A talk that another page began: SIP.js has no word for it, so its parts are put together here. */
+class TakenUp extends Session {
+  constructor(userAgent, kept) {
+    super(userAgent, {});
+    const uri = (text) => Grammar.URIParse(text);
+    const dialog = {
+      ...kept.dialog,
+      localURI: uri(kept.dialog.localURI),
+      remoteURI: uri(kept.dialog.remoteURI),
+      remoteTarget: uri(kept.dialog.remoteTarget),
+      early: false,
+    };
+    // Requests that were sent after it was kept have used some numbers.
+    dialog.localSequenceNumber = (dialog.localSequenceNumber ?? 0) + 20;
+    this._id = dialog.id;
+    this._dialog = new SessionDialog({ request: {} }, userAgent.userAgentCore, dialog, {
+      onBye: (request) => this.onByeRequest(request),
+      onInfo: (request) => this.onInfoRequest(request),
+      onInvite: (request) => this.onInviteRequest(request),
+      onMessage: (request) => this.onMessageRequest(request),
+      onNotify: (request) => this.onNotifyRequest(request),
+      onPrack: (request) => this.onPrackRequest(request),
+      onRefer: (request) => this.onReferRequest(request),
+    });
+    this._state = SessionState.Established;
+    userAgent._sessions[this._id] = this;
+  }
+}
+
+export class Line {
+  #userAgent = null;
+  #registerer = null;
+  #session = null;
+  #talk = null;
+
+  /**
+   * `microphone` is the stream that is sent. `on` has ready(), lost(code), rings(talk),
+   * talks(talk, stream), sounds(stream) before the answer, ended(why).
+   */
+  constructor(microphone, on) {
+    this.microphone = microphone;
+    this.on = on;
+  }
+
+  /** Connect and register with what /phone/line gave; `on.ready` or `on.lost` follows. */
+  async open({ seat, user, password, path }) {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const uri = (name) => UserAgent.makeURI(`sip:${name}@${HOST}`);
+    const userAgent = (this.#userAgent = new UserAgent({
+      uri: uri(seat),
+      authorizationUsername: user,
+      authorizationPassword: password,
+      userAgentString: "Careline",
+      logBuiltinEnabled: false,
+      noAnswerTimeout: 300,
+      reconnectionAttempts: 0,
+      transportOptions: {
+        server: `${scheme}://${location.host}${path}`,
+        connectionTimeout: CONNECT_WITHIN_S,
+      },
+      sessionDescriptionHandlerFactory: Web.defaultSessionDescriptionHandlerFactory(
+        async () => this.microphone.clone(),
+      ),
+      sessionDescriptionHandlerFactoryOptions: {
+        iceGatheringTimeout: GATHER_WITHIN_MS,
+        peerConnectionConfiguration: { iceServers: [] },
+      },
+      delegate: { onInvite: (invitation) => this.#ring(invitation) },
+    }));
+    this.#watchConnection(userAgent);
+    await userAgent.start();
+    // The seat's own telephone on the table registers as SEAT, the one in the browser as SEAT-desk.
+    this.#registerer = new Registerer(userAgent, {
+      expires: EXPIRES_S,
+      params: { toUri: uri(user) },
+    });
+    this.#registerer.stateChange.addListener((state) => {
+      if (state === RegistererState.Registered) this.on.ready();
+      if (state === RegistererState.Unregistered) this.#lose(0);
+    });
+    await this.#registerer.register({
+      requestDelegate: { onReject: () => this.#lose(0) },
+    });
+  }
+
+  #watchConnection(userAgent) {
+    userAgent.transport.onDisconnect = () => {
+      if (userAgent === this.#userAgent) this.#lose(this.closeCode ?? 0);
+    };
+    // SIP.js does not tell with which code the desk has closed, and the code says why.
+    const opened = userAgent.transport.onWebSocketClose.bind(userAgent.transport);
+    userAgent.transport.onWebSocketClose = (event, socket) => {
+      this.closeCode = event.code;
+      opened(event, socket);
+    };
+  }
+
+  #lose(code) {
+    if (!this.#userAgent) return;
+    this.#userAgent = null;
+    this.#registerer = null;
+    this.on.lost(code);
+  }
+
+  /** Take up the talk that a page before this one has left, or this one before its connection. */
+  async takeUp() {
+    const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
+    if (!kept || Date.now() - kept.at > TAKEN_UP_WITHIN_MS) {
+      this.#forget();
+      return false;
+    }
+    const before = this.#session;
+    const session = new TakenUp(this.#userAgent, kept);
+    const isTaken = await new Promise((resolve) => {
+      session
+        .invite({
+          // To Asterisk this is a new way for the sound, not a change of the old one.
+          sessionDescriptionHandlerModifiers: [renewed],
+          requestDelegate: { onAccept: () => resolve(true), onReject: () => resolve(false) },
+        })
+        .catch(() => resolve(false));
+    });
+    silence(before);
+    if (!isTaken) {
+      silence(session);
+      this.#end("failed");
+      return false;
+    }
+    this.#follow(session, kept.talk);
+    this.#begin();
+    return true;
+  }
+
+  #ring(invitation) {
+    if (this.#session) {
+      invitation.reject({ statusCode: 486 });
+      return;
+    }
+    const from = invitation.remoteIdentity;
+    const header = (name) => invitation.request.getHeader(name) ?? "";
+    const number = from.uri.user ?? "";
+    const who = from.displayName && from.displayName !== number ? from.displayName : "";
+    this.#follow(invitation, {
+      who,
+      number: number === "anonymous" ? "" : number,
+      call: header("X-Careline-Call"),
+      since: Date.now(),
+    });
+    this.on.rings(this.#talk);
+  }
+
+  /** Dial. Only digits, * and #, and a + at the beginning are sent. */
+  async dial(number) {
+    const clean = (number.trim().startsWith("+") ? "+" : "") + number.replace(/[^0-9*#]/g, "");
+    const target = UserAgent.makeURI(`sip:${clean.replaceAll("#", "%23")}@${HOST}`);
+    if (!target || !/[0-9]/.test(clean) || this.#session || !this.#userAgent) return false;
+    const inviter = new Inviter(this.#userAgent, target, { earlyMedia: true });
+    this.#follow(inviter, { who: "", number: clean, call: "", since: Date.now() });
+    let why = "";
+    inviter.stateChange.addListener((state) => {
+      if (state === SessionState.Terminated) this.#end(why);
+    });
+    await inviter.invite({
+      requestDelegate: {
+        onProgress: () => this.on.sounds(inviter.sessionDescriptionHandler?.remoteMediaStream),
+        onReject: ({ message }) => (why = WHY[message.statusCode] ?? "failed"),
+      },
+    });
+    return true;
+  }
+
+  #follow(session, talk) {
+    this.#session = session;
+    this.#talk = talk;
+    session.stateChange.addListener((state) => {
+      if (session !== this.#session) return;
+      if (state === SessionState.Established) {
+        this.#talk.since = Date.now();
+        this.#begin();
+      }
+      // A dialled call tells itself why it ended.
+      if (state === SessionState.Terminated && !(session instanceof Inviter)) this.#end("");
+    });
+  }
+
+  #begin() {
+    this.keep();
+    this.on.talks(this.#talk, this.#session.sessionDescriptionHandler.remoteMediaStream);
+  }
+
+  #end(why) {
+    this.#session = null;
+    this.#talk = null;
+    this.#forget();
+    this.on.ended(why);
+  }
+
+  /** Note what another page needs to go on with this talk; often, since nobody says goodbye. */
+  keep() {
+    const state = this.#session?.dialog?.dialogState;
+    if (!state || this.#session.state !== SessionState.Established) return;
+    const dialog = {
+      ...state,
+      localURI: String(state.localURI),
+      remoteURI: String(state.remoteURI),
+      remoteTarget: String(state.remoteTarget),
+    };
+    const kept = { at: Date.now(), dialog, talk: this.#talk };
+    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+  }
+
+  #forget() {
+    sessionStorage.removeItem(KEPT);
+  }
+
+  async answer() {
+    if (this.#session?.state === SessionState.Initial) await this.#session.accept();
+  }
+
+  async hangUp() {
+    const session = this.#session;
+    switch (session?.state) {
+      case SessionState.Initial:
+      case SessionState.Establishing:
+        // A dialled call that is not answered yet is taken back, one that rings is refused.
+        await (session instanceof Inviter ? session.cancel() : session.reject({ statusCode: 486 }));
+        break;
+      case SessionState.Established:
+        await session.bye();
+        break;
+    }
+  }
+
+  /** Not a word of ours is heard. */
+  mute(isOn) {
+    for (const sender of this.#senders()) sender.track.enabled = !isOn;
+  }
+
+  /** The other side hears music until it is taken back. Resolves to whether it was done. */
+  async hold(isOn) {
+    const session = this.#session;
+    if (session?.state !== SessionState.Established) return false;
+    return new Promise((resolve) => {
+      session
+        .invite({
+          sessionDescriptionHandlerOptions: { hold: isOn },
+          requestDelegate: { onAccept: () => resolve(true), onReject: () => resolve(false) },
+        })
+        .catch(() => resolve(false));
+    });
+  }
+
+  /** One key of the keypad, heard by a menu on the other side. */
+  press(key) {
+    if (/^[0-9*#]$/.test(key)) {
+      this.#session?.sessionDescriptionHandler?.sendDtmf(key, { duration: 120, interToneGap: 50 });
+    }
+  }
+
+  /** Send another microphone from now on, also in the middle of a talk. */
+  async speakInto(microphone) {
+    this.microphone = microphone;
+    for (const sender of this.#senders()) {
+      const track = microphone.clone().getAudioTracks()[0];
+      track.enabled = sender.track.enabled;
+      await sender.replaceTrack(track);
+    }
+  }
+
+  #senders() {
+    const connection = this.#session?.sessionDescriptionHandler?.peerConnection;
+    return (connection?.getSenders() ?? []).filter((sender) => sender.track);
+  }
+
+  /** Close the connection: the seat is not rung any more. */
+  async close() {
+    const userAgent = this.#userAgent;
+    this.#userAgent = null;
+    this.#registerer = null;
+    await userAgent?.transport.disconnect().catch(() => undefined);
+  }
+}
+
+/** Let go of a talk's sound without a word to the other side. */
+function silence(session) {
+  session?.sessionDescriptionHandler?.close();
+}
+
+async function renewed({ type, sdp }) {
+  return { type, sdp: sdp.replace(/^a=setup:/gm, "a=connection:new\r\na=setup:") };
+}
