@@ -35,6 +35,7 @@ class TakenUp extends Session {
     };
     // Requests that were sent after it was kept have used some numbers.
     dialog.localSequenceNumber = (dialog.localSequenceNumber ?? 0) + 20;
+    this.logger = userAgent.getLogger("careline.TakenUp");
     this._id = dialog.id;
     this._dialog = new SessionDialog({ request: {} }, userAgent.userAgentCore, dialog, {
       onBye: (request) => this.onByeRequest(request),
@@ -134,15 +135,8 @@ export class Line {
     }
     const before = this.#session;
     const session = new TakenUp(this.#userAgent, kept);
-    const isTaken = await new Promise((resolve) => {
-      session
-        .invite({
-          // To Asterisk this is a new way for the sound, not a change of the old one.
-          sessionDescriptionHandlerModifiers: [renewed],
-          requestDelegate: { onAccept: () => resolve(true), onReject: () => resolve(false) },
-        })
-        .catch(() => resolve(false));
-    });
+    // To Asterisk this is a new way for the sound, not a change of the old one.
+    const isTaken = await asked(session, { sessionDescriptionHandlerModifiers: [renewed] });
     silence(before);
     if (!isTaken) {
       silence(session);
@@ -263,14 +257,7 @@ export class Line {
   async hold(isOn) {
     const session = this.#session;
     if (session?.state !== SessionState.Established) return false;
-    return new Promise((resolve) => {
-      session
-        .invite({
-          sessionDescriptionHandlerOptions: { hold: isOn },
-          requestDelegate: { onAccept: () => resolve(true), onReject: () => resolve(false) },
-        })
-        .catch(() => resolve(false));
-    });
+    return asked(session, { sessionDescriptionHandlerOptions: { hold: isOn } });
   }
 
   /** One key of the keypad, heard by a menu on the other side. */
@@ -302,6 +289,14 @@ export class Line {
     this.#registerer = null;
     await userAgent?.transport.disconnect().catch(() => undefined);
   }
+}
+
+/** Ask the other side to change the sound of a talk (re-INVITE): whether it did. */
+function asked(session, options) {
+  return new Promise((resolve) => {
+    const requestDelegate = { onAccept: () => resolve(true), onReject: () => resolve(false) };
+    session.invite({ ...options, requestDelegate }).catch(() => resolve(false));
+  });
 }
 
 /** Let go of a talk's sound without a word to the other side. */
