@@ -65,6 +65,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     centre, internal = settings.centre, settings.addresses.internal
     store = SqlStore(database, centre.zone, settings.sites[0].code)
     seats = [seat.extension for seat in settings.seats]
+    trunks = [f"trunk-{trunk.name}" for trunk in settings.trunks]
     switchboard = Switchboard(
         seats,
         {trunk.name: trunk.registers for trunk in settings.trunks},
@@ -121,7 +122,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
                 tasks.create_task(work())
             tasks.create_task(phones.run())
             tasks.create_task(keep_lease(ami))
-            tasks.create_task(mend_set_clock(ami))
+            tasks.create_task(mend_set_clock(ami, [*seats, *trunks]))
             tasks.create_task(wake_for_timers(runner, store))
             tasks.create_task(keep_promises(runner))
             tasks.create_task(picture.keep_alarms())

@@ -2,8 +2,8 @@
 
 Asterisk forgets a registration by the time of day: set an hour ahead, every phone is gone at once,
 and nobody can be rung until each has registered again. It waits and rings by the time of day: set
-an hour back, a phone rings for an hour more, and a caller in a queue or a menu is forgotten there
-for an hour.
+an hour back, a phone rings for an hour more, a caller in a queue or a menu is forgotten there for
+an hour, and for an hour nobody asks the phones and carriers whether they are there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
@@ -26,15 +27,21 @@ WAITS: Final = ("Queue", "AGI")
 NO_KEY: Final = "D"
 """No telephone has this key; as if it were heard, it ends a wait and means nothing."""
 LOOK_EVERY_S: Final = 0.25
+ASK_EVERY_S: Final = 30.0
+"""As often as Asterisk does (`qualify_frequency`)."""
 SET_S: Final = 2.0
 """A clock that moves by less was not set: it is being led, slowly, to the right time."""
 MAX_VALUE: Final = 900
 """Asterisk drops a line of more than 1,024 bytes."""
 
 
-async def mend_set_clock(ami: Ami) -> None:
-    """Watch the clock, and mend what its setting does, until cancelled."""
+async def mend_set_clock(ami: Ami, endpoints: Sequence[str]) -> None:
+    """Watch the clock, and mend what its setting does, until cancelled.
+
+    `endpoints` are those that Asterisk asks whether they are there.
+    """
     known = time.time() - time.monotonic()
+    asking: asyncio.Task[None] | None = None
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         ahead = time.time() - time.monotonic()
@@ -42,6 +49,9 @@ async def mend_set_clock(ami: Ami) -> None:
         if abs(moved) < SET_S:
             continue
         logger.warning("the clock was set by %+.0f s", moved)
+        if asking is not None:
+            asking.cancel()
+        asking = asyncio.create_task(ask_until(ami, endpoints, time.monotonic() - moved))
         try:
             await move_registrations(ami, round(moved))
             if moved < 0:
@@ -82,6 +92,17 @@ async def wake(ami: Ami) -> None:
         except AmiRefused:
             # Answered or over meanwhile.
             continue
+
+
+async def ask_until(ami: Ami, endpoints: Sequence[str], end: float) -> None:
+    """Ask them in Asterisk's place until it does so again, at `end` of the monotonic clock."""
+    while time.monotonic() < end:
+        for endpoint in endpoints:
+            try:
+                await ami.action("PJSIPQualify", Endpoint=endpoint)
+            except (AmiDown, AmiRefused, TimeoutError) as cause:
+                logger.warning("%s is not asked whether it is there: %s", endpoint, cause)
+        await asyncio.sleep(ASK_EVERY_S)
 
 
 def party(channel: AmiEvent) -> str:

@@ -25,7 +25,9 @@ from tests.faults.truth import (
     assert_recording,
     assert_row,
     assert_seats,
+    shown_seats,
 )
+from tests.observer import wait_until
 
 CHOICE: Final = (
     ("controller-killed", "emergency-room"),
@@ -47,6 +49,8 @@ CHOICE: Final = (
 )
 SOON_S: Final = 15.0
 """A wrap-up, a look at Asterisk's lists, a ring; less than a phone takes to register again."""
+MISSED_S: Final = 45.0
+"""It is asked every 30 s and has three for its answer."""
 PAIRS: Final = [(fault, stage) for fault in FAULTS for stage in STAGES]
 
 
@@ -110,4 +114,17 @@ def test_no_seat_is_lost_when_somebody_sets_the_clock(site: Site, fault: str) ->
     site.assert_silent()
     for one in (first, scene):
         assert_row(one, {"answered"})
+    assert_seats(site)
+
+
+@pytest.mark.row("BAK-06")
+@pytest.mark.parametrize("fault", ["clock-back"])
+def test_a_phone_that_goes_is_missed_after_the_clock_was_set_back(site: Site, fault: str) -> None:
+    """By itself Asterisk asks no phone whether it is there until its clock has caught up."""
+    site.seats_ring()
+    seat = next(iter(site.phones))
+    with FAULTS[fault](nobody(site)):
+        site.phones[seat].kill()
+        wait_until(lambda: shown_seats(site).get(seat) == "offline", MISSED_S, f"{seat} is missed")
+    site.start_phone(seat)
     assert_seats(site)

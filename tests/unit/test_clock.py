@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
@@ -10,7 +12,7 @@ import pytest
 
 from telephony.ami import Ami, AmiRefused
 from telephony.call_clocks import REMEMBERED, CallClocks
-from telephony.set_clock import moved_value, wake
+from telephony.set_clock import ask_until, moved_value, wake
 from workflows.events import CallArrived, CallEnded, Entry
 
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
@@ -103,9 +105,10 @@ class Asterisk:
         return [*self.channels]
 
     async def action(self, name: str, **fields: str) -> None:
-        if fields["Channel"] == "gone":
+        to = fields.get("Channel") or fields["Endpoint"]
+        if to == "gone":
             raise AmiRefused("No such channel")
-        self.actions.append((name, fields["Channel"]))
+        self.actions.append((name, to))
 
 
 def channel(name: str, state: str, application: str, party: str) -> dict[str, Any]:
@@ -131,3 +134,14 @@ async def test_who_waits_or_rings_is_not_left_to_a_clock_that_was_set_back() -> 
     assert asterisk.actions == [
         ("PlayDTMF", "waiting"), ("PlayDTMF", "menu"), ("Hangup", "seat"), ("Hangup", "contact"),
     ]  # fmt: skip
+
+
+async def test_phones_and_carriers_are_asked_until_the_clock_has_caught_up() -> None:
+    asterisk = Asterisk()
+    ami, endpoints = cast("Ami", asterisk), ["1001", "trunk-carrier"]
+    await ask_until(ami, endpoints, time.monotonic() - HOUR)
+    assert asterisk.actions == []
+    asking = asyncio.create_task(ask_until(ami, endpoints, time.monotonic() + HOUR))
+    await asyncio.sleep(0)
+    assert asterisk.actions == [("PJSIPQualify", "1001"), ("PJSIPQualify", "trunk-carrier")]
+    asking.cancel()
