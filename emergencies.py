@@ -20,6 +20,7 @@ from sql.store import SqlStore
 from telephony.ami import Ami
 from telephony.cel import Fate
 from telephony.dialler import Dialler
+from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
 from workflows import emergency
@@ -85,6 +86,9 @@ class Emergencies:
             ami, self._dialler, self._journal,
             fate_of=fate_of, handle=self.handle, seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
+        self._lines: Final = ElderLines(
+            ami, self._journal, handle=self.handle, now=clock.now, zone=zone
+        )
         self._is_kept = True
 
     def takes(self, event: Event) -> bool:
@@ -126,6 +130,7 @@ class Emergencies:
             self._rescue.run(),
             self._rescue.look_when_in_doubt(),
             self._dialler.run(),
+            self._lines.watch(),
             claims,
             self._wake(),
             self._journal.keep_filling(self._store),

@@ -211,7 +211,8 @@ class Step:
 def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
     chapters = (
-        _of_entry, _of_ringing, _of_end, _of_links, _of_order, _of_room, _of_dials, _of_seat,
+        _of_entry, _of_ringing, _of_end, _of_links, _of_order,
+        _of_room, _of_elder, _of_dials, _of_seat,
     )  # fmt: skip
     for chapter in chapters:
         if told := chapter(event, body):
@@ -318,8 +319,19 @@ def _of_room(event: str, body: Body) -> Step | None:
             return Step(_("The telephone system acts alone"), tone="wait")
         case "HandedBack":
             return Step(_("The telephone system handed the emergency back"))
+        case _:
+            return None
+
+
+def _of_elder(event: str, body: Body) -> Step | None:
+    match event:
         case "ElderLeft":
             return Step(_("The elder left the room"))
+        case "ElderSilent":
+            since = body["since"][11:19]
+            return Step(_("Nothing is heard from the elder's line any more"), since, "wait")
+        case "ElderHeard":
+            return Step(_("The elder's line is heard again"))
         case "ElderGone":
             return Step(_("The elder hung up"))
         case _:

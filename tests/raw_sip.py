@@ -9,7 +9,9 @@ from __future__ import annotations
 import itertools
 import re
 import socket
+import struct
 import threading
+import time
 from types import TracebackType
 
 from tests.observer import wait_until
@@ -113,7 +115,7 @@ class RawCall:
         self._target = f"sip:{number}@{centre[0]}:{centre[1]}"
         self._sender = sender
         self._to = f"<{self._target}>"
-        self._acknowledged = 0
+        self._packets = 0
         body = (
             f"v=0\r\no=- 1 1 IN IP4 {peer.host}\r\ns=-\r\nc=IN IP4 {peer.host}\r\nt=0 0\r\n"
             "m=audio 30000 RTP/AVP 8\r\na=rtpmap:8 PCMA/8000\r\n"
@@ -152,6 +154,23 @@ class RawCall:
         self._to = to[1].strip()
         self._request("ACK", 1)
         return status
+
+    def says(self, seconds: float) -> None:
+        """Send RTP of silence (PCMA) for so long, to where the answer wants it."""
+        _, answer = next(one for one in self._statuses() if one[0] == 200)
+        host, port = (
+            re.search(r"^c=IN IP4 (\S+)", answer, re.MULTILINE),
+            re.search(r"^m=audio (\d+)", answer, re.MULTILINE),
+        )
+        assert host, answer
+        assert port, answer
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+            mouth.bind((self._peer.host, 30000))
+            for _ in range(round(seconds * 50)):
+                self._packets += 1
+                head = struct.pack("!BBHII", 0x80, 8, self._packets, self._packets * 160, 77)
+                mouth.sendto(head + b"\xd5" * 160, (host[1], int(port[1])))
+                time.sleep(0.02)
 
     def hang_up(self) -> None:
         """Send BYE."""

@@ -25,7 +25,9 @@ from workflows.events import (
     DialFailed,
     DialLost,
     ElderGone,
+    ElderHeard,
     ElderLeft,
+    ElderSilent,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -69,6 +71,7 @@ class Emergency:
 
     `alone_since`: since when no seat has been with the elder; None while one is.
     `elder_is_in`: the elder is in the room itself, and not on the way back into it.
+    `silent_since`: since when nothing has come in on the elder's line; None while something does.
     """
 
     id: str
@@ -79,6 +82,7 @@ class Emergency:
     is_left: bool = False
     alone_since: datetime | None = None
     elder_is_in: bool = True
+    silent_since: datetime | None = None
     people: tuple[Person, ...] = ()
     closed_at: datetime | None = None
     closed_uncertain: bool = False
@@ -99,6 +103,10 @@ def record(case: Emergency, event: Event) -> Emergency:
             return replace(case, elder_is_in=True)
         case ElderLeft():
             return replace(case, elder_is_in=False)
+        case ElderSilent(since=since):
+            return replace(case, silent_since=since)
+        case ElderHeard():
+            return replace(case, silent_since=None)
         case PersonJoined(person=person):
             others = tuple(one for one in case.people if one.leg != person.leg)
             return replace(case, people=(*others, person))
@@ -186,6 +194,24 @@ def alarm_of(case: Emergency) -> str:
     return f"elder alone/{case.id}"
 
 
+def silence_of(case: Emergency) -> str:
+    return f"no sound/{case.id}"
+
+
+def tell_of_silence(case: Emergency, event: Event) -> tuple[Effect, ...]:
+    """Shown, and nothing more: a line that sends nothing is kept, and its elder is not given up."""
+    match event:
+        case _ if case.state is State.CLOSED:
+            return ()
+        case ElderSilent(since=since):
+            text = f"{case.id}: no sound from the elder since {since:%H:%M:%S}"
+            return (RaiseAlarm(key=silence_of(case), kind="no sound", text=text),)
+        case ElderHeard() | ElderGone():
+            return (EndAlarm(key=silence_of(case)),)
+        case _:
+            return ()
+
+
 def look(case: Emergency, event: Event) -> CaseOutcome:
     """The elder is alone: it is not to last, nor is the dialplan's having the case.
 
@@ -267,7 +293,7 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
     after, effects = life.action(noted, event)
     role_a, asked = part.action(noted.role_a, event)
     after = replace(after, state=life.to, role_a=replace(role_a, state=part.to))
-    return after, (*effects, *asked)
+    return after, (*effects, *asked, *tell_of_silence(noted, event))
 
 
 def is_over(case: Emergency) -> bool:
@@ -304,6 +330,8 @@ PROCESS: Final = Process(
         TookOver,
         HandedBack,
         ElderLeft,
+        ElderSilent,
+        ElderHeard,
         ElderGone,
         DialAttempted,
         DialAnswered,

@@ -298,6 +298,18 @@ class ElderGone(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElderSilent(Event):
+    """Nothing has come in on the elder's line since then; in the centre's zone, for it is shown."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElderHeard(Event):
+    """The elder's line that was silent sends again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DialAttempted(Event):
     """From now on the dial may have happened; noted before it is sent."""
 

@@ -85,10 +85,13 @@ BODY = {
     "entry": "hotline", "seat": "1001", "key": "1", "choice": "person", "queue": "hotline",
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
+    "since": "2026-04-18T09:30:05+08:00",
 }  # fmt: skip
 
 
-RESCUE_ALARMS = ("elder alone", "perhaps called", "dial failed", "journal")
+RESCUE_ALARMS = (
+    "elder alone", "perhaps called", "dial failed", "no sound", "journal", "journal unreadable",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ from workflows.events import (
     DialFailed,
     DialLost,
     ElderGone,
+    ElderHeard,
     ElderLeft,
+    ElderSilent,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -415,3 +417,23 @@ def test_nobody_is_rung_for_an_elder_who_has_hung_up() -> None:
     assert dials(asked) == [FIRST]
     _, asked = play(*together, elder_left(), left("s1"), opened())
     assert dials(asked) == [FIRST, SECOND], "put out by mistake, the elder is back"
+
+
+def test_a_silent_line_is_shown_until_it_is_heard_or_has_ended_and_changes_nothing_else() -> None:
+    case, _ = play(opened(), attempted(), joined("s1", FIRST))
+    silent = ElderSilent(case_id=CASE, at=NOW, since=NOW - timedelta(seconds=12))
+    shown, effects = step(case, silent)
+    alarm = RaiseAlarm(
+        key=f"no sound/{CASE}", kind="no sound",
+        text=f"{CASE}: no sound from the elder since 00:59:48",
+    )  # fmt: skip
+    assert alarm in effects
+    assert replace(shown, silent_since=None) == case
+    heard, effects = step(shown, ElderHeard(case_id=CASE, at=NOW))
+    assert EndAlarm(key=alarm.key) in effects
+    assert heard == case
+    _, effects = step(shown, left("s1"))
+    assert dials(effects) == [SECOND], "the line may come back, and somebody must hear it"
+    closed, effects = step(shown, gone())
+    assert EndAlarm(key=alarm.key) in effects
+    assert step(closed, silent)[1] == ()

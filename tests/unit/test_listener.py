@@ -41,8 +41,10 @@ class Asterisk:
             raise AmiDown("gone")
         return self.lists.get(name, [])
 
-    async def action(self, name: str, **fields: str) -> None:
-        self.actions.append({"Action": name, **fields})
+    async def action(self, name: str, **fields: str) -> dict[str, str]:
+        if name != "CoreStatus":
+            self.actions.append({"Action": name, **fields})
+        return {}
 
 
 class Ear:

@@ -21,6 +21,10 @@ class Asterisk:
     async def listing(self, name: str, **fields: str) -> list[dict[str, Any]]:
         return self.lists.get(name, [])
 
+    async def action(self, name: str) -> dict[str, Any]:
+        assert name == "CoreStatus"
+        return {"CoreStartupDate": "2026-03-01", "CoreStartupTime": "09:00:00"}
+
     def as_ami(self) -> Ami:
         return cast("Ami", self)
 
