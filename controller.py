@@ -22,13 +22,14 @@ from ivr.dialogue import walk
 from picture import LivePicture
 from recordings.orphans import old_recordings, possible_calls
 from settings import Settings
-from sql import codec
+from sql import codec, rescue_contacts
 from sql.engine import Database
 from sql.flight_log import SqlFlightLog
 from sql.numbers import e164
 from sql.queries import menus
 from sql.store import SqlStore
 from telephony.ami import Ami, Login
+from telephony.contacts import RescueContacts
 from telephony.desk_phones import DeskPhones, SeatLine
 from telephony.fastagi import CallerLine, FastAgiServer
 from telephony.flight_recorder import FlightRecorder
@@ -37,7 +38,7 @@ from telephony.listener import Listener
 from telephony.set_clock import mend_set_clock
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
-from workflows.commands import PauseSeat, ResumeSeat
+from workflows.commands import PauseSeat, RenewContacts, ResumeSeat
 from workflows.errors import StoreDown
 from workflows.events import Event, KeyPressed
 from workflows.menu import HOTLINE, Menu
@@ -84,11 +85,15 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     phones = DeskPhones(
         ami, {s.extension: SeatLine(s.extension, s.name, media_host) for s in settings.seats}
     )
+    contacts = RescueContacts(
+        ami, partial(rescue_contacts.wanted, database, centre.country_code, centre.area_code)
+    )
 
     def connected(is_up: bool) -> None:
         picture.connected(is_up)
         if is_up:
             phones.connected()
+            contacts.connected()
 
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
@@ -104,6 +109,9 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     async def tell(event: Event, because: str | None) -> Any:
         if isinstance(event, (PauseSeat, ResumeSeat)):
             return await listener.wish(event)
+        if isinstance(event, RenewContacts):
+            await contacts.renew(event.numbers)
+            return event
         return await (emergencies if emergencies.takes(event) else runner).handle(event, because)
 
     await emergencies.load()
@@ -118,7 +126,9 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             emergencies.start(tasks)
             tasks.create_task(database.watch(partial(picture.stored, "watch")))
             await take_up(picture, runner)
-            for work in (listener.run, listener.watch, listener.tick, recorder.watch):
+            for work in (
+                listener.run, listener.watch, listener.tick, recorder.watch, contacts.run,
+            ):  # fmt: skip
                 tasks.create_task(work())
             tasks.create_task(phones.run())
             tasks.create_task(keep_lease(ami))

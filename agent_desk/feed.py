@@ -114,6 +114,14 @@ class BoardFeed:
             "items": [_put(key, item) for key, item in self._picture.items().items()],
         }
 
+    def seats(self) -> dict[str, str]:
+        """How each seat stands now, by extension; nothing before the controller was heard."""
+        return {
+            key: item["state"]
+            for (kind, key), item in self._picture.items().items()
+            if kind == "seat"
+        }
+
     def read(self) -> AsyncIterator[Message]:
         """The snapshot, then everything that changes."""
         return self._feed.read()

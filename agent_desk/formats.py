@@ -12,14 +12,11 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 
 from agent_desk.language import gettext as _
 from sql.models import Elder
+from sql.queries.elders import ADDRESS
 
 MOBILE: Final = 11
 SHORT: Final = 6
 DELAY_LIMIT_MS: Final = 30.0
-ADDRESS_PARTS: Final = (
-    "addr_district", "addr_street", "addr_compound", "addr_building", "addr_unit", "addr_floor",
-    "addr_room",
-)  # fmt: skip
 
 
 class Formats:
@@ -114,7 +111,7 @@ def address(elder: Elder) -> list[str]:
         "addr_room": _("Room %s"),
     }
     parts = []
-    for field in ADDRESS_PARTS:
+    for field in ADDRESS:
         said = str(getattr(elder, field)).strip()
         # A bare figure means little when it is read out; "7" becomes "building 7".
         if said and field in words and said.isdecimal():
@@ -125,12 +122,14 @@ def address(elder: Elder) -> list[str]:
 
 
 def missing(elder: Elder) -> list[str]:
-    """In words, what whoever is sent to this elder would have to ask for."""
+    """In words, what whoever is sent to this elder would have to ask for (PER-15 to PER-17)."""
     wanted: Sequence[tuple[str, str]] = (
         (elder.addr_district, _("district")),
         (elder.addr_street, _("street")),
         (elder.addr_compound, _("compound")),
         (elder.addr_building, _("building")),
+        (elder.addr_unit, _("unit")),
+        (elder.addr_floor, _("floor")),
         (elder.addr_room, _("room")),
         (elder.landmark, _("landmark")),
         (elder.entry_route, _("way in")),

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from aiohttp import web
 from multidict import MultiDictProxy
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_desk.language import gettext as _
 
-EARLIEST_BIRTH: Final = date(1900, 1, 1)
+SHORTEST_PASSWORD: Final = 10
+ROW: Final = re.compile(r"\w+\.\d{1,3}\.\w+")
+CHOSEN: Final = ("id", "priority", "is_emergency", "type", "status")
 MOST_ROWS: Final = 9
 
 
-def _one_line(value: object) -> object:
-    """Printable text on one line; control characters have no place in a name."""
-    if not isinstance(value, str):
-        return value
-    return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+def one_line(text: str) -> str:
+    """Printable text on one line; control characters have no place in a name or a search."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _line(value: object) -> object:
+    return one_line(value) if isinstance(value, str) else value
 
 
 def _lines(value: object) -> object:
@@ -41,11 +45,11 @@ def _lines(value: object) -> object:
     return "".join(c for c in text if c == "\n" or c.isprintable()).strip()
 
 
-def _nothing_is_none(value: object) -> object:
+def nothing_is_none(value: object) -> object:
     return None if value == "" else value
 
 
-Line = Annotated[str, BeforeValidator(_one_line)]
+Line = Annotated[str, BeforeValidator(_line)]
 Text = Annotated[str, BeforeValidator(_lines), Field(max_length=2000)]
 Needed = Annotated[str, BeforeValidator(_lines), Field(min_length=1, max_length=2000)]
 Short = Annotated[Line, Field(max_length=20)]
@@ -68,7 +72,7 @@ class NewOrder(Form):
     """`order_id` is made with the form, so that sending it twice makes one order."""
 
     order_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    elder_id: Annotated[int | None, BeforeValidator(_nothing_is_none)] = None
+    elder_id: Annotated[int | None, BeforeValidator(nothing_is_none)] = None
     content: Needed
     requirement: Text = ""
 
@@ -90,41 +94,37 @@ class Reason(Form):
     reason: Needed
 
 
-class NewElder(Form):
-    """An elder as entered. `numbers` are as they were written; the page makes E.164 of them."""
+def _as_written(password: str) -> str:
+    if len(password.strip()) < SHORTEST_PASSWORD:
+        raise ValueError("short_password")
+    return password
 
-    full_name: Annotated[Line, Field(min_length=1, max_length=64)]
-    sex: Literal["unknown", "male", "female"] = "unknown"
-    birth_date: Annotated[date | None, BeforeValidator(_nothing_is_none)] = None
-    numbers: tuple[Annotated[Medium, Field()], ...] = ()
-    site: Line = ""
-    addr_district: Medium = ""
-    addr_street: Medium = ""
-    addr_compound: Annotated[Line, Field(max_length=60)] = ""
-    addr_building: Short = ""
-    addr_unit: Short = ""
-    addr_floor: Short = ""
-    addr_room: Short = ""
-    landmark: Text = ""
-    entry_route: Text = ""
-    call: str = ""
 
-    @field_validator("numbers")
-    @classmethod
-    def _one_at_least(cls, numbers: tuple[str, ...]) -> tuple[str, ...]:
-        given = tuple(dict.fromkeys(number for number in numbers if number))
-        if not given:
-            raise ValueError("no_number")
-        if any(sum(c.isdecimal() for c in number) < 3 for number in given):
-            raise ValueError("bad_number")
-        return given
+NewPassword = Annotated[str, Field(max_length=200), AfterValidator(_as_written)]
+RoleName = Literal["admin", "supervisor", "seat"]
 
-    @field_validator("birth_date")
-    @classmethod
-    def _plausible(cls, born: date | None) -> date | None:
-        if born is not None and not EARLIEST_BIRTH <= born <= datetime.now(UTC).date():
-            raise ValueError("bad_birth_date")
-        return born
+
+class NewUser(Form):
+    name: Annotated[Line, Field(min_length=1, max_length=64)]
+    role: RoleName
+    password: NewPassword
+
+
+class ChosenRole(Form):
+    role: RoleName
+
+
+class SetPassword(Form):
+    password: NewPassword
+
+
+class TestCall(Form):
+    phone_id: int
+    result: Literal["reachable", "unreachable"]
+
+
+class SetActive(Form):
+    active: Literal["yes", "no"]
 
 
 class MenuForm(Form):
@@ -163,21 +163,61 @@ class Filled(Generic[FormT]):
 
 
 async def read(
-    request: web.Request, kind: type[FormT], many: tuple[str, ...] = ()
+    request: web.Request,
+    kind: type[FormT],
+    many: tuple[str, ...] = (),
+    rows: tuple[str, ...] = (),
 ) -> Filled[FormT]:
-    """Read the posted form. `many` names the fields that may come more than once."""
+    """Read the posted form.
+
+    `many` names the fields that may come more than once, also within a row. `rows` names what comes
+    as numbered rows: `contacts.0.name`, `contacts.1.name` become a list of two in `contacts`; a row
+    in which nothing was written is left out.
+    """
     posted: MultiDictProxy[Any] = await request.post()
     # An upload in place of a text is nobody's honest mistake; it counts as left empty.
     typed: dict[str, Any] = {k: v for k, v in posted.items() if isinstance(v, str)}
+    for name in [key for key in posted if key.rpartition(".")[2] in many]:
+        typed[name] = [value for value in posted.getall(name) if isinstance(value, str)]
     for name in many:
-        typed[name] = [value for value in posted.getall(name, []) if isinstance(value, str)]
+        typed.setdefault(name, [])
+    for name in rows:
+        typed[name] = _rows(typed, name)
     try:
         return Filled(kind.model_validate(typed), typed)
     except ValidationError as wrong:
-        faults = {
-            str(e["loc"][0]) if e["loc"] else "": _sentence(e) for e in reversed(wrong.errors())
-        }
-        return Filled(None, typed, faults)
+        return Filled(None, typed, _faults(wrong))
+
+
+def _rows(typed: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Take the fields `name.number.field` out of `typed`, as rows in the order of their numbers."""
+    found: dict[int, dict[str, Any]] = {}
+    for key in [key for key in typed if ROW.fullmatch(key) and key.startswith(f"{name}.")]:
+        _, number, field_name = key.split(".")
+        found.setdefault(int(number), {})[field_name] = typed.pop(key)
+    return [row for _, row in sorted(found.items()) if _is_written(row)]
+
+
+def _is_written(row: Mapping[str, Any]) -> bool:
+    """Whether anything stands in it that is to stay; what is chosen stands there anyway."""
+    return not row.get("remove") and any(
+        any(text.strip() for text in (value if isinstance(value, list) else [value]))
+        for name, value in row.items()
+        if name not in CHOSEN
+    )
+
+
+def _faults(wrong: ValidationError) -> dict[str, str]:
+    """The first fault of each field, and of each row by the row's own name too."""
+    faults: dict[str, str] = {}
+    for error in wrong.errors():
+        sentence, path = _sentence(error), [str(part) for part in error["loc"]]
+        # What is wrong with the whole form stands under no field.
+        if not path:
+            faults.setdefault("", sentence)
+        for end in range(1, len(path) + 1):
+            faults.setdefault(".".join(path[:end]), sentence)
+    return faults
 
 
 def _sentence(error: ErrorDetails) -> str:
@@ -203,4 +243,8 @@ def _own_sentence(code: str) -> str:
         "no_number": _("At least one number is needed: by it the elder is known when calling."),
         "bad_number": _("This is no telephone number. Right would be 0374-1234567 or 13800000000."),
         "bad_birth_date": _("This date of birth cannot be right."),
+        "bad_check_date": _("This day is still to come."),
+        "rescue_number": _("Rescue is never called as a contact; it has its own way."),
+        "short_password": _("At least %d characters, please: three words are easy to keep in mind.")
+        % SHORTEST_PASSWORD,
     }.get(code, code)

@@ -11,10 +11,11 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from agent_desk import formats, language, words
+from agent_desk import formats, language, trail, words
 from agent_desk.desk import DESK, VISITOR
 from agent_desk.formats import Formats
-from agent_desk.rights import Right, may
+from agent_desk.language import gettext as _
+from agent_desk.rights import Right, Visitor, may
 from settings import Settings
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -40,8 +41,10 @@ def set_up(app: web.Application, settings: Settings) -> None:
     environment.install_gettext_callables(  # type: ignore[attr-defined]
         language.gettext, language.ngettext, newstyle=True
     )
-    environment.globals |= {"words": words, "formats": formats, "age": ours.age}
-    environment.globals |= {"may": may, "Right": Right, "phone_words": words.phone}
+    environment.globals |= {
+        "words": words, "formats": formats, "trail": trail, "age": ours.age, "may": may,
+        "Right": Right, "phone_words": words.phone,
+    }  # fmt: skip
 
 
 def filters(ours: Formats) -> dict[str, Callable[..., str]]:
@@ -70,6 +73,22 @@ def other_language(request: web.Request) -> str:
     return str(request.rel_url.update_query(lang=other))
 
 
+def places(visitor: Visitor | None) -> list[tuple[str, str]]:
+    """The menu: where this visitor may go, as addresses with their words (ROL-02)."""
+    every = (
+        ("/", _("Live board"), Right.WATCH_BOARD),
+        ("/calls", _("Calls"), Right.READ_CALLS),
+        ("/orders", _("Orders"), Right.READ_ORDERS),
+        ("/elders", _("Elders"), Right.READ_ELDERS),
+        ("/menu", _("Menu"), Right.CHANGE_MENUS),
+        ("/seats", _("Seats"), Right.READ_SEATS),
+        ("/users", _("Users"), Right.MANAGE_USERS),
+        ("/record", _("Record"), Right.READ_RECORD),
+        ("/settings", _("Settings"), Right.READ_SETTINGS),
+    )
+    return [(path, word) for path, word, right in every if may(visitor, right)]
+
+
 def page(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
     """The rendered template. Never cached; the frame around it knows who is signed in."""
     visitor = request.get(VISITOR)
@@ -80,6 +99,7 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "language": language.current(),
         "html_language": language.LANGUAGES[language.current()],
         "path": request.path,
+        "places": places(visitor),
         "other_language": other_language(request),
         "now": datetime.now(UTC),
     }

@@ -19,15 +19,31 @@ class Right(Enum):
     READ_ORDERS = "read orders"
     WRITE_ORDERS = "write orders"
     READ_ELDERS = "read elders"
-    ENTER_ELDERS = "enter elders"
+    EDIT_ELDERS = "edit elders"
     CHANGE_MENUS = "change menus"
     USE_PHONE = "use a seat's telephone"
+    READ_SEATS = "read seats"
+    READ_RECORD = "read the record"
+    READ_SETTINGS = "read settings"
+    MANAGE_USERS = "manage users"
 
 
 EVERY: Final = frozenset(Right)
-# All roles are alike until the roles have their rules. A role that is not named here has no right
-# at all, so that a misspelt one opens nothing.
-ROLES: Final[Mapping[str, frozenset[Right]]] = {"admin": EVERY, "supervisor": EVERY, "seat": EVERY}
+SEAT: Final = frozenset(
+    {
+        Right.ANYONE, Right.SIGNED_IN, Right.WATCH_BOARD, Right.READ_CALLS, Right.READ_ORDERS,
+        Right.WRITE_ORDERS, Right.READ_ELDERS,
+        # A change of number or contact is told on the telephone and has to be in force at once.
+        Right.EDIT_ELDERS, Right.USE_PHONE,
+    }
+)  # fmt: skip
+SUPERVISOR: Final = SEAT | {Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS}
+# A role that is not named here has no right at all, so that a misspelt one opens nothing.
+ROLES: Final[Mapping[str, frozenset[Right]]] = {
+    "admin": EVERY,
+    "supervisor": SUPERVISOR,
+    "seat": SEAT,
+}
 
 
 @dataclass(frozen=True, slots=True)

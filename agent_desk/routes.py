@@ -8,7 +8,19 @@ from typing import Final
 from aiohttp import web
 
 from agent_desk.access import Handler
-from agent_desk.pages import board, calls, elders, menus, orders, phone, sign_in
+from agent_desk.pages import (
+    board,
+    calls,
+    elders,
+    menus,
+    orders,
+    phone,
+    record,
+    seats,
+    settings,
+    sign_in,
+    users,
+)
 from agent_desk.rights import Right
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -16,6 +28,7 @@ STATIC: Final = Path(__file__).parent / "static"
 CALL: Final = r"/calls/{call_id:[A-Za-z0-9._\-]{1,80}}"
 ORDER: Final = r"/orders/{order_no:[0-9\-]{1,20}}"
 ELDER: Final = r"/elders/{uid:[A-Z0-9\-]{1,20}}"
+USER: Final = r"/users/{user_id:[0-9]{1,9}}"
 
 ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", "/healthz", board.healthz, Right.ANYONE),
@@ -35,9 +48,12 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("POST", f"{ORDER}/close", orders.close, Right.WRITE_ORDERS),
     ("POST", f"{ORDER}/cancel", orders.cancel, Right.WRITE_ORDERS),
     ("GET", "/elders", elders.index, Right.READ_ELDERS),
-    ("GET", "/elders/new", elders.new, Right.ENTER_ELDERS),
-    ("POST", "/elders/new", elders.enter, Right.ENTER_ELDERS),
+    ("GET", "/elders/new", elders.new, Right.EDIT_ELDERS),
+    ("POST", "/elders/new", elders.enter, Right.EDIT_ELDERS),
     ("GET", ELDER, elders.show, Right.READ_ELDERS),
+    ("GET", f"{ELDER}/edit", elders.edit, Right.EDIT_ELDERS),
+    ("POST", f"{ELDER}/edit", elders.change, Right.EDIT_ELDERS),
+    ("POST", f"{ELDER}/tested", elders.note_test, Right.EDIT_ELDERS),
     ("GET", "/menu", menus.show, Right.CHANGE_MENUS),
     ("POST", "/menu", menus.change, Right.CHANGE_MENUS),
     ("POST", "/menu/try", menus.try_out, Right.CHANGE_MENUS),
@@ -46,6 +62,15 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("POST", "/phone/leave", phone.leave, Right.USE_PHONE),
     ("POST", "/phone/line", phone.line, Right.USE_PHONE),
     ("GET", phone.PATH, phone.sip, Right.USE_PHONE),
+    ("GET", "/seats", seats.index, Right.READ_SEATS),
+    ("GET", "/users", users.index, Right.MANAGE_USERS),
+    ("POST", "/users", users.add, Right.MANAGE_USERS),
+    ("GET", USER, users.show, Right.MANAGE_USERS),
+    ("POST", f"{USER}/role", users.change_role, Right.MANAGE_USERS),
+    ("POST", f"{USER}/password", users.set_password, Right.MANAGE_USERS),
+    ("POST", f"{USER}/active", users.set_active, Right.MANAGE_USERS),
+    ("GET", "/record", record.index, Right.READ_RECORD),
+    ("GET", "/settings", settings.show, Right.READ_SETTINGS),
 )
 
 

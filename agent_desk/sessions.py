@@ -16,6 +16,8 @@ from aiohttp import web
 
 from agent_desk.rights import Visitor
 from settings import Settings, split
+from sql import audit
+from sql.audit import Actor
 from sql.engine import Database
 from sql.models import DeskSession, User
 from sql.queries import people
@@ -43,7 +45,7 @@ class Sessions:
         """Sign-ins that were not used since then are over."""
         return datetime.now(UTC) - IDLE
 
-    async def start(self, user: User) -> str:
+    async def start(self, user: User, address: str) -> str:
         """Sign the user in; returns the cookie's value, which is kept nowhere else."""
         now = datetime.now(UTC)
         value = secrets.token_urlsafe(32)
@@ -58,6 +60,7 @@ class Sessions:
                     seen_at=now,
                 )
             )
+            audit.note(session, Actor(user.name, address), now, "signed in", "user", str(user.id))
         return value
 
     async def visitor(self, request: web.Request) -> Visitor | None:
@@ -88,9 +91,12 @@ class Sessions:
         async with self._database.writing("that a sign-in is in use") as session:
             return await people.touch(session, token, datetime.now(UTC))
 
-    async def end(self, token: str) -> None:
+    async def end(self, visitor: Visitor, actor: Actor) -> None:
+        """Sign the visitor out."""
         async with self._database.writing("the end of a sign-in") as session:
-            await people.sign_out(session, token)
+            await people.sign_out(session, visitor.token)
+            now = datetime.now(UTC)
+            audit.note(session, actor, now, "signed out", "user", str(visitor.user_id))
 
     def give(self, response: web.StreamResponse, value: str) -> None:
         response.set_cookie(

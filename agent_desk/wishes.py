@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from agent_desk.access import actor_of
 from agent_desk.desk import DESK
 from agent_desk.language import gettext as _
 from control import ControllerDown
@@ -26,7 +27,9 @@ class Refused:
 
 
 async def wish(request: web.Request, command: Command) -> Refused | None:
-    """Tell the controller; None when it is done."""
+    """Tell the controller, with what the record has to know; None when it is done."""
+    actor = actor_of(request)
+    command = replace(command, address=actor.address, permission=actor.permission)
     try:
         await request.app[DESK].controller.tell(command)
     except (NotAllowed, Outdated) as refused:

@@ -78,6 +78,50 @@ def sex(name: str) -> str:
     return {"male": _("male"), "female": _("female")}.get(name, _("sex unknown"))
 
 
+def elder_choices() -> dict[str, dict[str, str]]:
+    """What may be chosen of an elder, by field, in the order of the form."""
+    return {
+        "sex": {"unknown": _("not known"), "female": _("female"), "male": _("male")},
+        "user_status": {
+            "active": _("enrolled"), "applied": _("applied"), "suspended": _("suspended"),
+            "declined": _("declined"), "left": _("left"), "deceased": _("deceased"),
+        },
+        "living_arrangement": {
+            "": _("not known"), "alone": _("alone"), "with_spouse": _("with spouse"),
+            "with_children": _("with children"),
+            "with_relatives_friends": _("with relatives or friends"),
+        },
+        "type": {
+            name: terminal(name)
+            for name in ("one_key", "wireless_alarm", "fall_alarm", "smoke_alarm", "water_alarm",
+                         "health_monitor", "home_monitor", "nursing_bed")
+        },
+        "status": {"active": _("in use"), "retired": _("retired")},
+    }  # fmt: skip
+
+
+def terminal(kind: str) -> str:
+    return {
+        "one_key": _("One-key caller"), "wireless_alarm": _("Wireless alarm"),
+        "fall_alarm": _("Fall alarm"), "smoke_alarm": _("Smoke alarm"),
+        "water_alarm": _("Water alarm"), "health_monitor": _("Health monitor"),
+        "home_monitor": _("Home monitor"), "nursing_bed": _("Nursing bed"),
+    }.get(kind, kind)  # fmt: skip
+
+
+def role(name: str) -> str:
+    return {
+        "admin": _("Administrator"), "supervisor": _("Supervisor"), "seat": _("Seat"),
+    }.get(name, name)  # fmt: skip
+
+
+def reachable(is_reachable: bool | None) -> Pill:
+    """What the last test call to a number found."""
+    if is_reachable is None:
+        return Pill(_("never tried"))
+    return Pill(_("Reachable"), "talk") if is_reachable else Pill(_("Not reachable"), "wait")
+
+
 def seat_state(state: str) -> str:
     return {
         "offline": _("Offline"),
@@ -362,6 +406,8 @@ def _of_seat(event: str, body: Body) -> Step | None:
             return Step(_("%s pauses the seat") % body["by"], seat_reason(body["reason"]))
         case "ResumeSeat":
             return Step(_("%s takes calls again") % body["by"])
+        case "RenewContacts":
+            return Step(_("%s changed the contacts") % body["by"])
         case _:
             return None
 

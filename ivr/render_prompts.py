@@ -30,9 +30,8 @@ from ivr.prompts.catalogue import Phrase, Rendered
 from ivr.prompts.music import hold_music
 from ivr.voice import VOICES_PACKAGE, Samples, Voice, VoiceMissing
 
-WAY_OF_SENTENCES: Final = 2
-WAY_OF_PIECES: Final = 1
-"""Raise these when voice.py or sound.py change what comes out: then it is rendered again."""
+WAY: Final = 1
+"""Raise this when voice.py or sound.py change what comes out: then everything is rendered again."""
 
 POSITIONS: Final = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 23, 35, 48, 50)
 """The places in the queue whose announcement is listened to as Asterisk puts it together."""
@@ -57,17 +56,16 @@ class Heard:
 
 def recipe(phrase: Phrase, voice: str) -> str:
     """One hash over everything that shapes the sound of a phrase."""
-    way = WAY_OF_SENTENCES if phrase.whole else WAY_OF_PIECES
-    parts = [phrase.zh, phrase.said, phrase.pace, phrase.whole, phrase.carriers, voice, way]
+    parts = [phrase.zh, phrase.said, phrase.pace, phrase.whole, phrase.carriers, voice, WAY]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def render(phrase: Phrase, voice: Voice) -> Rendered:
     """Speaks one phrase, writes its files, and measures what a caller on 8 kHz gets."""
-    tail = sound.TAIL_WHOLE if phrase.whole else sound.TAIL_PIECE
+    lead = sound.LEAD_WHOLE if phrase.whole else sound.LEAD_PIECE
     speech = cut_out(phrase, voice) if phrase.carriers else voice.speak(phrase.said, phrase.pace)
     wav, raw = phrase.files()
-    sound.write_prompt(wav, raw, sound.prompt(speech, voice.rate, phrase.said, tail))
+    sound.write_prompt(wav, raw, sound.prompt(speech, voice.rate, phrase.said, lead))
     return measured(phrase, voice.name)
 
 
@@ -83,14 +81,14 @@ def cut_out(phrase: Phrase, voice: Voice) -> Samples:
 def measured(phrase: Phrase, voice: str) -> Rendered:
     narrow, rate = sound.read_wav(phrase.files()[0])
     seconds = len(narrow) / rate
-    tail = sound.TAIL_WHOLE if phrase.whole else sound.TAIL_PIECE
+    lead = sound.LEAD_WHOLE if phrase.whole else sound.LEAD_PIECE
     return Rendered(
         text=phrase.zh,
         recipe=recipe(phrase, voice),
         voice=voice,
         seconds=round(seconds, 2),
         lufs=round(sound.loudness(narrow, rate), 1),
-        rate=round(phrase.length / (seconds - sound.LEAD - tail), 2),
+        rate=round(phrase.length / (seconds - 2 * lead), 2),
         sha256=catalogue.digests(phrase.files()),
     )
 

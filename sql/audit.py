@@ -6,12 +6,13 @@ Who writes a register calls `note`; what a command does to a case the store itse
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from sql import codec
 from sql.models import AuditEntry
 from workflows.commands import Command
 
@@ -47,9 +48,14 @@ def note(
 
 def of_command(process: str, command: Command, before: Values, after: Values) -> dict[str, Any]:
     """The values of the entry for a command that turned the case `before` into `after`, both as
-    JSON objects."""
+    JSON objects. What changes another case only is told by the words of the command itself."""
     actor = Actor(command.by, command.address, command.permission)
     said = _entry(actor, before, after, getattr(command, "reason", ""))
+    if not said["after"]:
+        own = {field.name for field in fields(Command)}
+        said["after"] = {
+            name: value for name, value in codec.dump(command).items() if name not in own
+        }
     whose = {"subject": process, "subject_id": command.case_id}
     return {"at": command.at, "action": type(command).__name__, **whose, **said}
 

@@ -15,6 +15,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 LONGEST: Final = 20
 SHORT: Final = 6
 LOCAL: Final = (7, 8)
+FEWEST: Final = 3
 # What follows one of these is an extension; the line itself is what rings at home.
 EXTENSION: Final = re.compile(r"(?<=\d)\s*(?:转|轉|分机|分機|ext|[xX#,;*])")
 
@@ -41,6 +42,42 @@ def e164(raw: str, *, country: str, area: str) -> str:
     if not phonenumbers.is_possible_number(number):
         return digits[:LONGEST]
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def as_dialled(number: str, *, country: str) -> str:
+    """An E.164 number as it is dialled within the country; others stay as they are."""
+    prefix = f"+{country}"
+    if not number.startswith(prefix):
+        return number
+    region = phonenumbers.region_code_for_country_code(int(country))
+    try:
+        written = phonenumbers.format_number(
+            phonenumbers.parse(number, region), PhoneNumberFormat.NATIONAL
+        )
+    except NumberParseException:
+        return number
+    return "".join(c for c in written if c in "0123456789")
+
+
+def spellings(number: str, *, country: str, area: str) -> tuple[str, ...]:
+    """An E.164 number in every way in which a carrier may deliver it as the caller's."""
+    prefix = f"+{country}"
+    if not number.startswith(prefix):
+        return (number,)
+    national = as_dialled(number, country=country)
+    local = national.removeprefix(area) if national.startswith(area) else national
+    return tuple(dict.fromkeys((number, number.removeprefix("+"), national, local)))
+
+
+def digits_of(text: str) -> str:
+    """What of a number to search for in E.164: its digits, without the zeros before them.
+
+    Empty for what is no piece of a number.
+    """
+    plain = unicodedata.normalize("NFKC", text)
+    digits = "".join(c for c in plain if c in "0123456789").lstrip("0")
+    is_number = all(c in "0123456789 +-()" for c in plain)
+    return digits if is_number and len(digits) >= FEWEST else ""
 
 
 def _is_short(digits: str) -> bool:

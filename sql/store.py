@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import String, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,7 +23,6 @@ from sql.models import (
     AuditEntry,
     Case,
     Elder,
-    ElderPhone,
     Journal,
     Number,
     Outbox,
@@ -31,6 +30,7 @@ from sql.models import (
     WorkOrder,
 )
 from sql.projections import project
+from sql.queries.elders import ids_by_number
 from sql.writes import Writes
 from workflows import order
 from workflows.commands import ChooseOrder, Command, OpenOrder
@@ -47,9 +47,7 @@ CASE_BY_KEY: Final = select(Case.version, Case.body).where(
 )
 ELDERS_BY_NUMBER: Final = (
     select(Elder.id, Elder.full_name, Elder.elder_uid)
-    .join(ElderPhone)
-    .where(ElderPhone.number == bindparam("number"))
-    .distinct()
+    .where(Elder.id.in_(ids_by_number(bindparam("number", type_=String()))))
     .order_by(Elder.id)
 )
 

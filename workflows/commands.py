@@ -77,3 +77,13 @@ class PauseSeat(Command):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeSeat(Command):
     """The seat takes calls again: its pause is over, and what it left ringing is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewContacts(Command):
+    """An elder's contacts or numbers have changed, and the telephone system has to know (PER-19).
+
+    The case is the elder's unique code; `numbers` are those before and after the change, in E.164.
+    """
+
+    numbers: tuple[str, ...]

@@ -6,22 +6,26 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk import forms
+from agent_desk.access import actor_of
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.render import page
 from agent_desk.wishes import Refused, wish
+from sql import audit
 from sql.models import CallRecord, Elder, Journal, WorkOrder
 from sql.numbers import e164
-from sql.queries import calls, elders, orders, people
+from sql.queries import calls, elders, orders, people, record
 from workflows.commands import ChooseOrder, OpenOrder
+
+ONE_PLAYING: Final = timedelta(hours=1)
 
 
 async def index(request: web.Request) -> web.StreamResponse:
@@ -164,10 +168,25 @@ async def recording(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound(
             text=_("The recording's file is not in its place. Tell your administrator.")
         )
+    if request.method == "GET":
+        await _note_play(request, call.id)
     name = f'inline; filename="{call.recording.serial}{kept.suffix}"'
     return web.FileResponse(
         kept, headers={"Content-Type": "audio/ogg", "Content-Disposition": name}
     )
+
+
+async def _note_play(request: web.Request, call_id: str) -> None:
+    """Put on record who hears this recording (REC-02).
+
+    A player fetches one recording in many pieces: what it asks for within the hour after the first
+    belongs to the same playing, unless it begins anew.
+    """
+    actor, now = actor_of(request), datetime.now(UTC)
+    begins = request.headers.get("Range", "bytes=0-").startswith("bytes=0-")
+    async with request.app[DESK].database.writing("who plays a recording") as session:
+        if begins or not await record.was_played(session, call_id, actor.name, now - ONE_PLAYING):
+            audit.note(session, actor, now, "played", "call", call_id)
 
 
 def kept_file(folder: Path, file: str) -> Path | None:

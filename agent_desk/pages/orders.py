@@ -15,17 +15,24 @@ from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.render import page
 from agent_desk.wishes import Refused, wish
-from sql.models import CallRecord, Elder, Journal, ServiceRequest, WorkOrder
-from sql.queries import calls, elders, orders, people
+from sql.models import AuditEntry, CallRecord, Elder, Journal, ServiceRequest, WorkOrder
+from sql.queries import calls, elders, orders, people, record
 from workflows.commands import CancelOrder, CloseAnswered, Command, JudgeRequest
 from workflows.order import TABLE, State, Trigger
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    """The newest orders."""
+    """The newest orders; `?state=` and `?text=` keep those of one state, or with this text."""
+    states = [state.value for state in State]
+    asked = forms.one_line(request.query.get("text", ""))[:64]
+    state = request.query.get("state", "")
+    wanted = state if state in states else ""
     async with request.app[DESK].database.reading() as session:
-        found = await orders.latest(session)
-    return page(request, "orders/list.html", orders=found)
+        found = await orders.latest(session, status=wanted, text=asked)
+    return page(
+        request, "orders/list.html",
+        orders=found, states=states, asked=asked, asked_state=wanted,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,7 @@ class OrderView:
     elder: Elder | None
     calls: Sequence[CallRecord]
     journal: Sequence[Journal]
+    entries: Sequence[AuditEntry]
     seats: Mapping[str, str]
 
     @property
@@ -59,6 +67,7 @@ async def look_up(session: AsyncSession, order_no: str) -> OrderView:
         elder=next(iter(await elders.by_ids(session, [elder.id])), None) if elder else None,
         calls=await calls.of_order(session, order.id),
         journal=await orders.journal(session, order.id),
+        entries=await record.of_subject(session, "order", order.id),
         seats=await people.seats(session),
     )
 

@@ -8,7 +8,7 @@ import secrets
 from aiohttp import web
 
 from agent_desk import forms
-from agent_desk.access import VISIT_COOKIE, address_of, local_path
+from agent_desk.access import VISIT_COOKIE, actor_of, address_of, local_path
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.phones import SIGNED_OUT
@@ -42,7 +42,7 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         return _form(request, 429, name=name, target=target, fault=fault)
     try:
         user = await _user(request, filled.form)
-        value = await desk.sessions.start(user) if user else ""
+        value = await desk.sessions.start(user, address) if user else ""
     except StoreDown as down:
         logger.warning("nobody can sign in: %s", down)
         fault = _("The database does not answer. Try again in a few seconds.")
@@ -68,10 +68,10 @@ async def _user(request: web.Request, form: forms.SignIn) -> User | None:
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
     desk = request.app[DESK]
-    token = visitor_of(request).token
-    await desk.sessions.end(token)
-    await desk.feed.drop(token)
-    await desk.phones.drop(lambda line: line.token == token, SIGNED_OUT)
+    visitor = visitor_of(request)
+    await desk.sessions.end(visitor, actor_of(request))
+    await desk.feed.drop(visitor.token)
+    await desk.phones.drop(lambda line: line.token == visitor.token, SIGNED_OUT)
     response = web.HTTPSeeOther("/sign-in")
     desk.sessions.take_back(response)
     raise response

@@ -4,32 +4,60 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, CompoundSelect, literal, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from sql.models import CallRecord, Elder, ElderPhone
+from sql.models import CallRecord, ContactPhone, Elder, ElderContact, ElderPhone, Terminal
+from sql.numbers import digits_of
+
+ADDRESS: Final = (
+    "addr_district", "addr_street", "addr_compound", "addr_building", "addr_unit", "addr_floor",
+    "addr_room",
+)  # fmt: skip
+WHOLE: Final = (
+    selectinload(Elder.phones),
+    selectinload(Elder.contacts).selectinload(ElderContact.phones),
+    selectinload(Elder.terminals),
+)
+"""Everything that an elder's card shows."""
 
 
-async def latest(session: AsyncSession, limit: int = 50) -> Sequence[Elder]:
-    """The newest elders with their numbers."""
-    rows = await session.scalars(
-        select(Elder).options(selectinload(Elder.phones)).order_by(Elder.id.desc()).limit(limit)
-    )
-    return rows.all()
+async def latest(session: AsyncSession, text: str = "", limit: int = 50) -> Sequence[Elder]:
+    """The newest elders with their numbers; with a text, those who have it in name, code or number.
+
+    Numbers are found as they are written anywhere, the contacts' and the terminals' too.
+    """
+    query = select(Elder).options(*WHOLE).order_by(Elder.id.desc()).limit(limit)
+    if text:
+        query = query.where(_matches(text))
+    return (await session.scalars(query)).all()
+
+
+def _matches(text: str) -> ColumnElement[bool]:
+    found = [Elder.full_name.icontains(text, autoescape=True)]
+    if text.isascii():
+        found.append(Elder.elder_uid.icontains(text, autoescape=True))
+    digits = digits_of(text)
+    if digits:
+        found += [
+            Elder.phones.any(ElderPhone.number.contains(digits)),
+            Elder.terminals.any(Terminal.phone_no.contains(digits)),
+            Elder.contacts.any(ElderContact.phones.any(ContactPhone.number.contains(digits))),
+        ]
+    if not text.isalpha():
+        found.append(Elder.terminals.any(Terminal.serial_no.icontains(text, autoescape=True)))
+    return or_(*found)
 
 
 async def one(session: AsyncSession, elder_uid: str) -> Elder | None:
-    return await session.scalar(
-        select(Elder).where(Elder.elder_uid == elder_uid).options(selectinload(Elder.phones))
-    )
+    return await session.scalar(select(Elder).where(Elder.elder_uid == elder_uid).options(*WHOLE))
 
 
 async def by_ids(session: AsyncSession, ids: Sequence[int]) -> Sequence[Elder]:
-    rows = await session.scalars(
-        select(Elder).where(Elder.id.in_(ids)).options(selectinload(Elder.phones))
-    )
+    rows = await session.scalars(select(Elder).where(Elder.id.in_(ids)).options(*WHOLE))
     return rows.all()
 
 
@@ -39,21 +67,35 @@ async def by_number(session: AsyncSession, number: str) -> Sequence[Elder]:
         return ()
     rows = await session.scalars(
         select(Elder)
-        .where(Elder.phones.any(ElderPhone.number == number))
-        .options(selectinload(Elder.phones))
+        .where(Elder.id.in_(ids_by_number(literal(number))))
+        .options(*WHOLE)
         .order_by(Elder.id)
     )
     return rows.all()
+
+
+def ids_by_number(number: ColumnElement[str]) -> CompoundSelect[int]:
+    """Whose number it is: an elder's own, or that of a terminal in use."""
+    return union(
+        select(ElderPhone.elder_id).where(ElderPhone.number == number),
+        select(Terminal.elder_id).where(Terminal.phone_no == number, Terminal.status == "active"),
+    )
 
 
 async def names_by_number(
     session: AsyncSession, numbers: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
     """The names of the elders of each of these numbers, for lists."""
+    wanted = [number for number in numbers if number]
+    whose = union(
+        select(ElderPhone.number, ElderPhone.elder_id).where(ElderPhone.number.in_(wanted)),
+        select(Terminal.phone_no, Terminal.elder_id).where(
+            Terminal.phone_no.in_(wanted), Terminal.status == "active"
+        ),
+    ).subquery()
     rows = await session.execute(
-        select(ElderPhone.number, Elder.full_name)
-        .join(Elder)
-        .where(ElderPhone.number.in_([number for number in numbers if number]))
+        select(whose.c.number, Elder.full_name)
+        .join(Elder, Elder.id == whose.c.elder_id)
         .order_by(Elder.id)
     )
     names: dict[str, tuple[str, ...]] = {}
@@ -99,5 +141,10 @@ async def add(
     )
     session.add(elder)
     await session.flush()
-    elder.elder_uid = f"E{elder.id:06d}"
+    elder.elder_uid = uid_of(elder.id)
     return elder
+
+
+def uid_of(elder_id: int) -> str:
+    """The unique code, made from the running id."""
+    return f"E{elder_id:06d}"

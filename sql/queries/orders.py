@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.models import Elder, Journal, ServiceRequest, WorkOrder
@@ -13,16 +13,24 @@ OPEN = ("accepted", "generated")
 
 
 async def latest(
-    session: AsyncSession, limit: int = 50
+    session: AsyncSession, *, status: str = "", text: str = "", limit: int = 50
 ) -> Sequence[tuple[WorkOrder, Elder | None]]:
-    """The newest orders with their elder, newest first."""
-    rows = await session.execute(
+    """The newest orders with their elder, newest first.
+
+    With a status or a text those of that status, or with it in number, need or the elder's name.
+    """
+    query = (
         select(WorkOrder, Elder)
         .outerjoin(Elder, Elder.id == WorkOrder.elder_id)
         .order_by(WorkOrder.order_no.desc())
         .limit(limit)
     )
-    return [(order, elder) for order, elder in rows]
+    if status:
+        query = query.where(WorkOrder.status == status)
+    if text:
+        searched = (WorkOrder.order_no, WorkOrder.content, WorkOrder.requirement, Elder.full_name)
+        query = query.where(or_(*(it.icontains(text, autoescape=True) for it in searched)))
+    return [(order, elder) for order, elder in await session.execute(query)]
 
 
 async def one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,7 +13,18 @@ from sql.models import DeskSession, Seat, User
 
 
 async def user_named(session: AsyncSession, name: str) -> User | None:
-    return await session.scalar(select(User).where(User.name == name))
+    """The user who signs in by this name; nobody who is no longer active."""
+    return await session.scalar(select(User).where(User.name == name, User.is_active))
+
+
+async def users(session: AsyncSession) -> Sequence[User]:
+    """Every user; those who are active first, then by name."""
+    rows = await session.scalars(select(User).order_by(User.is_active.desc(), User.name))
+    return rows.all()
+
+
+async def user(session: AsyncSession, user_id: int) -> User | None:
+    return await session.get(User, user_id)
 
 
 async def signed_in(
@@ -23,7 +35,7 @@ async def signed_in(
         await session.execute(
             select(DeskSession, User)
             .join(User, User.id == DeskSession.user_id)
-            .where(DeskSession.token == token, DeskSession.seen_at >= seen_after)
+            .where(DeskSession.token == token, DeskSession.seen_at >= seen_after, User.is_active)
         )
     ).first()
     return (row[0], row[1]) if row else None

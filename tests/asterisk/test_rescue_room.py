@@ -38,6 +38,7 @@ from tests.asterisk.rescue_place import (
     talking,
     vanished,
 )
+from tests.asterisk.test_contacts import Register
 from tests.audio import find_prompt, tone_seconds
 from tests.observer import wait_until
 from tests.telephone import Leg, claim_addresses, finished
@@ -217,6 +218,23 @@ def test_nobody_is_there_and_the_contacts_are_called_round_after_round(town: Pla
     elder.hang_up()
     assert town.ended_after(call) < ZERO_S
     assert tone_seconds(elder.heard(), CONTACT) > ENOUGH_S
+
+
+@pytest.mark.row("PER-19")
+def test_the_next_emergency_calls_the_contact_that_was_changed(town: Place, tmp_path: Path) -> None:
+    """From the register to the telephone: the former number is silent from the next call on."""
+    elder_number, register = "13800000011", Register(town.centre, tmp_path)
+    former, new = (town.carrier.number(number) for number in ("13900000011", "13900000012"))
+    register.enter(elder_number, "13900000011")
+    for contact, other in ((former, new), (new, former)):
+        contact.answers(0.2, CONTACT)
+        silent = len(other.legs())
+        call, elder = town.elder(elder_number)
+        contact.wait_ringing(CONTACTS_AFTER_S + 4).wait_talking()
+        assert len(other.legs()) == silent
+        elder.hang_up()
+        step(town, call, "gone")
+        register.change(elder_number, "13900000012")
 
 
 def test_a_controller_that_comes_and_goes_keeps_no_contact_from_being_called(town: Place) -> None:

@@ -27,6 +27,7 @@ from sql.migrate import first_admin, seed, upgrade
 from sql.queries import elders
 from sql.store import SqlStore
 from telephony.switchboard import SeatNow, Switchboard, TrunkNow
+from workflows.commands import RenewContacts
 from workflows.effects import RaiseAlarm
 from workflows.events import (
     CallArrived,
@@ -100,6 +101,12 @@ class Centre:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
+    async def _take(self, event: Event, because: str | None) -> Any:
+        if isinstance(event, RenewContacts):
+            # There is no telephone system that would have to know them.
+            return event
+        return await self.runner.handle(event, because)
+
     def go_away(self) -> None:
         """The controller dies; calls would go on by the dialplan."""
         if self._serving is not None:
@@ -108,7 +115,7 @@ class Centre:
 
     def come_back(self) -> None:
         app = control_app(
-            self.home.secret("control"), self.picture.feed, self.runner.handle, self.keep_phones
+            self.home.secret("control"), self.picture.feed, self._take, self.keep_phones
         )
         self._serving = serving(app, self.home.control_socket)
         self.run(self._serving.__aenter__())

@@ -24,8 +24,14 @@ def test_an_elder_is_entered_and_known_at_the_next_call(page: Page, centre: Cent
     page.get_by_label("号码 2").fill("138 7777 0001")
     for label, value in ADDRESS.items():
         page.get_by_label(label, exact=True).fill(value)
-    page.get_by_role("button", name="保存").click()
+    daughter = page.get_by_role("group", name="联系人 1")
+    daughter.get_by_label("联系人 1").fill("马小兰")
+    daughter.get_by_label("电话 1").fill("139 7777 0009")
+    # Enter saves; it does not ask for one more row.
+    page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/elders/E\d{6}$"))
+    page.get_by_role("button", name="139 7777 0009 未接通").click()
+    expect(page.locator("#contacts")).to_contain_text("打不通")
     for text in ("马淑芬", "7 号楼", "402 室", "春秋广场公交站东 50 米", "0374-7654321"):
         expect(page.get_by_text(text).first).to_be_visible()
     page.goto("/elders")
@@ -47,7 +53,7 @@ def test_faults_stand_beside_their_fields_and_nothing_is_lost(page: Page) -> Non
     page.evaluate("document.getElementById('birth_date').type = 'text'")
     page.get_by_label("出生日期").fill("2199-01-01")
     page.get_by_role("button", name="保存").click()
-    expect(page.get_by_role("alert")).to_contain_text("您填写的内容都在")
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("您填写的内容都在")
     expect(page.locator("#full_name-fault")).to_have_text("此项必填。")
     expect(page.locator("#numbers-fault")).to_contain_text("这不是电话号码")
     expect(page.locator("#birth_date-fault")).to_have_text("出生日期不正确。")

@@ -10,6 +10,7 @@ import pytest
 from agent_desk import formats
 from agent_desk.formats import Formats
 from sql.models import Elder
+from sql.queries.elders import ADDRESS
 
 CHINA = Formats(ZoneInfo("Asia/Shanghai"), "86")
 
@@ -57,7 +58,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def elder(**known: str) -> Elder:
-    blank = dict.fromkeys((*formats.ADDRESS_PARTS, "landmark", "entry_route"), "")
+    blank = dict.fromkeys((*ADDRESS, "landmark", "entry_route"), "")
     return Elder(full_name="王秀兰", **(blank | known))
 
 
@@ -69,3 +70,11 @@ def test_bare_figures_of_an_address_get_their_words() -> None:
 def test_what_is_missing_is_said() -> None:
     assert "楼号" in formats.missing(elder(addr_street="文峰街道"))
     assert "街道" not in formats.missing(elder(addr_street="文峰街道"))
+
+
+@pytest.mark.row("PER-15")
+@pytest.mark.parametrize("part", ADDRESS)
+def test_each_of_the_seven_parts_is_missed(part: str) -> None:
+    whole = dict.fromkeys(ADDRESS, "东")
+    known = len(formats.missing(elder(**whole)))
+    assert len(formats.missing(elder(**{**whole, part: ""}))) == known + 1

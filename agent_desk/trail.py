@@ -1,0 +1,123 @@
+"""The record in words: what was done, and of each field the former and the new value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent_desk import words
+from agent_desk.language import gettext as _
+from sql.models import AuditEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One field of an entry; a value that was not there is empty."""
+
+    label: str
+    before: str
+    after: str
+
+
+def action(name: str) -> str:
+    """What was done; a process' command is named by its own word."""
+    known = {
+        "added": _("entered"),
+        "changed": _("changed"),
+        "test call": _("noted a test call"),
+        "signed in": _("signed in"),
+        "signed out": _("signed out"),
+        "password set": _("set a new password"),
+        "played": _("played the recording"),
+        "OpenOrder": _("opened an order"),
+        "ChooseOrder": _("tied it to an order"),
+        "JudgeRequest": _("judged the need"),
+        "CloseAnswered": _("closed it as answered"),
+        "CancelOrder": _("cancelled it"),
+        "CallAgain": _("had it called again"),
+    }
+    return known.get(name, name)
+
+
+def subject(kind: str) -> str:
+    return {
+        "elder": _("Elder"), "user": _("User"), "order": _("Order"), "call": _("Call"),
+        "emergency": _("Emergency"),
+    }.get(kind, kind)  # fmt: skip
+
+
+def address(entry: AuditEntry) -> str:
+    """Where the subject can be looked at; empty when it has no page under this id."""
+    places = {"elder": "/elders/", "user": "/users/", "call": "/calls/", "emergency": "/calls/"}
+    place = places.get(entry.subject)
+    return f"{place}{entry.subject_id}" if place else ""
+
+
+def lines(entry: AuditEntry) -> list[Line]:
+    """What changed, field by field, in the order in which a person would tell it."""
+    labels = {**_elder_labels(), **_other_labels()}
+    keys = {**entry.before, **entry.after}
+    # The count of the changes is for the machine alone.
+    shown = [key for key in (*labels, *keys) if key in keys and key != "version"]
+    return [
+        Line(
+            labels.get(key, key), said(key, entry.before.get(key)), said(key, entry.after.get(key))
+        )
+        for key in dict.fromkeys(shown)
+    ]
+
+
+def said(key: str, value: Any) -> str:
+    """A value of the record as text."""
+    choices = words.elder_choices().get(key, {})
+    match value:
+        case None | "" | []:
+            return ""
+        case bool():
+            return _("yes") if value else _("no")
+        case str() if value in choices:
+            return choices[value]
+        case str() if key == "role":
+            return words.role(value)
+        case [dict(), *_rest]:
+            return "；".join(_row(key, row) for row in value)
+        case list():
+            return "、".join(str(one) for one in value)
+        case _:
+            return str(value)
+
+
+def _row(key: str, row: Mapping[str, Any]) -> str:
+    """A contact or a terminal on one line."""
+    if key == "contacts":
+        who = f"{row['name']}（{row['relation']}）" if row["relation"] else row["name"]
+        numbers = "、".join(row["numbers"])
+        return f"{who} {numbers}" + (_(", in emergencies") if row["is_emergency"] else "")
+    if key == "terminals":
+        retired = "" if row["status"] == "active" else _(", retired")
+        return f"{words.terminal(row['type'])} {row['serial_no']} {row['number']}".strip() + retired
+    return " ".join(str(value) for value in row.values())
+
+
+def _elder_labels() -> Mapping[str, str]:
+    return {
+        "full_name": _("Name"), "sex": _("Sex"), "birth_date": _("Date of birth"),
+        "user_status": _("Status"), "living_arrangement": _("Lives"), "site": _("Site"),
+        "numbers": _("Numbers"), "addr_district": _("District"), "addr_street": _("Street"),
+        "addr_compound": _("Compound or village"), "addr_building": _("Building"),
+        "addr_unit": _("Unit"), "addr_floor": _("Floor"), "addr_room": _("Room"),
+        "landmark": _("Landmark"), "entry_route": _("Way in"),
+        "entry_route_checked_on": _("Way in checked on"), "risk_plan": _("Risks"),
+        "main_diseases": _("Diseases"), "medication_state": _("Medication"),
+        "remark": _("Remark"), "contacts": _("Contacts"), "terminals": _("Terminals"),
+    }  # fmt: skip
+
+
+def _other_labels() -> Mapping[str, str]:
+    return {
+        "number": _("Number"), "is_reachable": _("Reachable"), "name": _("Name"),
+        "role": _("Role"), "is_active": _("May sign in"), "state": _("State"),
+        "order_no": _("Order"), "content": _("What is needed"),
+        "requirement": _("How, when, what to mind"), "outcome": _("Answer"),
+    }  # fmt: skip

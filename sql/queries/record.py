@@ -1,0 +1,53 @@
+"""The record of what people did, as the desk shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from sql.models import AuditEntry
+
+
+async def of_subject(
+    session: AsyncSession, subject: str, subject_id: str, limit: int = 50
+) -> Sequence[AuditEntry]:
+    """What was done to this subject, newest first."""
+    rows = await session.scalars(
+        select(AuditEntry)
+        .where(AuditEntry.subject == subject, AuditEntry.subject_id == subject_id)
+        .order_by(AuditEntry.id.desc())
+        .limit(limit)
+    )
+    return rows.all()
+
+
+async def latest(
+    session: AsyncSession, *, text: str = "", before: int | None = None, limit: int = 50
+) -> Sequence[AuditEntry]:
+    """The newest entries; with a text, those of this user, address or subject's id.
+
+    `before` is the id of the last entry already seen.
+    """
+    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    if text:
+        by_or_about = (AuditEntry.by, AuditEntry.address, AuditEntry.subject_id)
+        query = query.where(or_(*(column == text for column in by_or_about)))
+    if before is not None:
+        query = query.where(AuditEntry.id < before)
+    return (await session.scalars(query)).all()
+
+
+async def was_played(session: AsyncSession, call_id: str, by: str, since: datetime) -> bool:
+    """Whether it is on record that this user has played the call since then."""
+    found = await session.scalar(
+        select(AuditEntry.id)
+        .where(
+            AuditEntry.subject == "call", AuditEntry.subject_id == call_id,
+            AuditEntry.action == "played", AuditEntry.by == by, AuditEntry.at >= since,
+        )
+        .limit(1)
+    )  # fmt: skip
+    return found is not None

@@ -1,0 +1,1 @@
+"""Registers: what the desk writes itself, each change with its entry on the record."""
