@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import partial
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import case, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,12 +23,16 @@ async def wanted(
     """
     async with database.reading() as session:
         found = await _by_number(session, numbers)
-    ours = partial(spellings, country=country, area=area)
-    return {
-        spelling: [as_dialled(one, country=country) for one in called]
-        for number, called in found.items()
-        for spelling in ours(number)
-    }
+    # All of them are many, and the controller's loop has calls to lead meanwhile.
+    return await asyncio.to_thread(_spelt, found, country, area)
+
+
+def _spelt(found: Mapping[str, Sequence[str]], country: str, area: str) -> dict[str, list[str]]:
+    by_spelling: dict[str, list[str]] = {}
+    for number, called in found.items():
+        dialled = [as_dialled(one, country=country) for one in called]
+        by_spelling |= dict.fromkeys(spellings(number, country=country, area=area), dialled)
+    return by_spelling
 
 
 async def _by_number(

@@ -86,8 +86,8 @@ class RescueContacts:
         """Write what differs. What is renewed meanwhile is newer than what is read here."""
         self._renewed.clear()
         there = await self._there()
-        wanted = {digits(elder): callable_of(numbers) for elder, numbers in
-                  (await self._wanted(None)).items()}  # fmt: skip
+        # There are many of them, and the loop has calls to lead meanwhile.
+        wanted = await asyncio.to_thread(_as_kept, await self._wanted(None))
         differing = [key for key in {**there, **wanted} if there.get(key) != wanted.get(key)]
         for key in differing:
             async with self._one_at_a_time:
@@ -106,6 +106,12 @@ class RescueContacts:
             elder: [number for _, number in sorted(numbers.items())]
             for elder, numbers in kept.items()
         }
+
+
+def _as_kept(wanted: Wanted) -> dict[str, list[str]]:
+    """What Asterisk has when it has all of this."""
+    kept = {digits(elder): callable_of(numbers) for elder, numbers in wanted.items()}
+    return {elder: numbers for elder, numbers in kept.items() if elder and numbers}
 
 
 def digits(number: str) -> str:

@@ -6,7 +6,13 @@
 from __future__ import annotations
 
 import hashlib
+import http.cookiejar
+import os
+import re
+import signal
 import subprocess
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -249,3 +255,50 @@ def test_a_caller_without_a_number_is_served_like_all(town: Town) -> None:
     row = ended_call(town.house, call_id)
     assert (row.caller_no, row.result) == ("", "answered")
     assert len(town.house.wait_for(lambda s: calls.orders_of(s, call_id), "its order")) == 1
+
+
+@pytest.mark.row("PER-19")
+def test_a_contact_saved_at_the_desk_is_in_the_telephone_system_at_once(town: Town) -> None:
+    """Before the next call; and after the controller's death whatever was wrong is put right."""
+    desk = DeskVisitor(town.house)
+    elder = {"full_name": "测试老人丙", "numbers": "0374-5550001"}
+    contact = {"contacts.0.name": "女儿", "contacts.0.is_emergency": "yes"}
+    page = desk.send("/elders/new", elder | contact | {"contacts.0.phones": "13900000031"})
+    assert contacts_of(town, "03745550001") == ["13900000031"]
+    changed = elder | contact | {"contacts.0.phones": "13900000032", "version": "1"}
+    desk.send(f"{page}/edit", changed)
+    assert contacts_of(town, "03745550001") == ["13900000032"]
+
+    town.observer.action("DBPut", Family="rescue/contact/03745550001", Key="1", Val="13900000066")
+    town.observer.action("DBPut", Family="rescue/contact/03745550009", Key="1", Val="1")
+    os.kill(town.house.child("controller"), signal.SIGKILL)
+    wait_until(
+        lambda: contacts_of(town, "03745550001") == ["13900000032"]
+        and not contacts_of(town, "03745550009"),
+        30, "the contacts as the register has them",
+    )  # fmt: skip
+
+
+def contacts_of(town: Town, elder: str) -> list[str]:
+    """What the dialplan would call for this number."""
+    entries = town.observer.list_of("DBGetTree", Family=f"rescue/contact/{elder}")
+    return [one["Val"] for one in entries if one["Event"] == "DBGetTreeResponse"]
+
+
+class DeskVisitor:
+    """Somebody who is signed in at the house's desk and sends its forms."""
+
+    def __init__(self, house: House) -> None:
+        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._desk = house.ready["desk"]
+        self._open = urllib.request.build_opener(jar).open
+        self.send("/sign-in", {"name": "admin", "password": house.admin_password})
+
+    def send(self, path: str, form: dict[str, str]) -> str:
+        """Send the form at this path, with the token that its page has; returns where it led."""
+        with self._open(self._desk + path) as page:
+            token = re.search(r'name="csrf" value="([^"]+)"', page.read().decode())
+        assert token, path
+        fields = urllib.parse.urlencode(form | {"csrf": token[1]}).encode()
+        with self._open(self._desk + path, fields) as answer:
+            return str(urllib.parse.urlsplit(answer.url).path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sql.numbers import e164
+from sql.numbers import e164, spellings
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,18 @@ def test_garbage_becomes_its_digits(raw: str, expected: str) -> None:
 def test_the_area_belongs_to_the_centre() -> None:
     assert e164("12345678", country="86", area="021") == "+862112345678"
     assert e164("6085550", country="86", area="0374") == "+863746085550"
+
+
+@pytest.mark.parametrize(
+    ("number", "spelt"),
+    [
+        ("+8613800000001", {"+8613800000001", "8613800000001", "13800000001"}),
+        ("+863741234567", {"+863741234567", "863741234567", "03741234567", "1234567"}),
+        ("+861012345678", {"+861012345678", "861012345678", "01012345678"}),
+        ("+864001234567", {"+864001234567", "864001234567", "4001234567"}),
+        ("+12025550123", {"+12025550123"}),
+        ("96100", {"96100"}),
+    ],
+)
+def test_every_way_in_which_a_carrier_may_deliver_a_number(number: str, spelt: set[str]) -> None:
+    assert set(spellings(number, country="86", area="0374")) == spelt
