@@ -30,8 +30,9 @@ from ivr.prompts.catalogue import Phrase, Rendered
 from ivr.prompts.music import hold_music
 from ivr.voice import VOICES_PACKAGE, Samples, Voice, VoiceMissing
 
-WAY: Final = 1
-"""Raise this when voice.py or sound.py change what comes out: then everything is rendered again."""
+WAY_OF_SENTENCES: Final = 2
+WAY_OF_PIECES: Final = 1
+"""Raise these when voice.py or sound.py change what comes out: then it is rendered again."""
 
 POSITIONS: Final = (2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 23, 35, 48, 50)
 """The places in the queue whose announcement is listened to as Asterisk puts it together."""
@@ -56,16 +57,17 @@ class Heard:
 
 def recipe(phrase: Phrase, voice: str) -> str:
     """One hash over everything that shapes the sound of a phrase."""
-    parts = [phrase.zh, phrase.said, phrase.pace, phrase.whole, phrase.carriers, voice, WAY]
+    way = WAY_OF_SENTENCES if phrase.whole else WAY_OF_PIECES
+    parts = [phrase.zh, phrase.said, phrase.pace, phrase.whole, phrase.carriers, voice, way]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
 def render(phrase: Phrase, voice: Voice) -> Rendered:
     """Speaks one phrase, writes its files, and measures what a caller on 8 kHz gets."""
-    lead = sound.LEAD_WHOLE if phrase.whole else sound.LEAD_PIECE
+    tail = sound.TAIL_WHOLE if phrase.whole else sound.TAIL_PIECE
     speech = cut_out(phrase, voice) if phrase.carriers else voice.speak(phrase.said, phrase.pace)
     wav, raw = phrase.files()
-    sound.write_prompt(wav, raw, sound.prompt(speech, voice.rate, phrase.said, lead))
+    sound.write_prompt(wav, raw, sound.prompt(speech, voice.rate, phrase.said, tail))
     return measured(phrase, voice.name)
 
 
@@ -81,14 +83,14 @@ def cut_out(phrase: Phrase, voice: Voice) -> Samples:
 def measured(phrase: Phrase, voice: str) -> Rendered:
     narrow, rate = sound.read_wav(phrase.files()[0])
     seconds = len(narrow) / rate
-    lead = sound.LEAD_WHOLE if phrase.whole else sound.LEAD_PIECE
+    tail = sound.TAIL_WHOLE if phrase.whole else sound.TAIL_PIECE
     return Rendered(
         text=phrase.zh,
         recipe=recipe(phrase, voice),
         voice=voice,
         seconds=round(seconds, 2),
         lufs=round(sound.loudness(narrow, rate), 1),
-        rate=round(phrase.length / (seconds - 2 * lead), 2),
+        rate=round(phrase.length / (seconds - sound.LEAD - tail), 2),
         sha256=catalogue.digests(phrase.files()),
     )
 

@@ -67,11 +67,10 @@ class Exchange:
 
     def apply(self, event: AmiEvent) -> None:
         """Take one AMI event."""
-        name = event.get("Event")
         for prefix in ("", "Dest"):
             self._note_words(event, prefix)
-        if isinstance(name, str) and name in TAKES:
-            TAKES[name](self, event)
+        if is_taken(event):
+            TAKES[event["Event"]](self, event)
 
     def _note_words(self, event: AmiEvent, prefix: str) -> None:
         """Which call a leg belongs to: nothing tells it but whatever event comes next."""
@@ -199,7 +198,8 @@ class Exchange:
 
     def legs_of(self, interface: str) -> list[Leg]:
         """The calls of one telephone, `PJSIP/1001` say."""
-        return [leg for leg in self.legs.values() if leg.name.startswith(f"{interface}-")]
+        prefix = f"{interface}-"
+        return [leg for leg in self.legs.values() if leg.name.startswith(prefix)]
 
     def members_of(self, interface: str) -> list[Member]:
         """The telephone's places in the queues."""
@@ -266,3 +266,9 @@ TAKES: Final[Mapping[str, Callable[[Exchange, AmiEvent], None]]] = {
     "DeviceStateChange": Exchange.note_device,
 }
 """What each event changes."""
+
+
+def is_taken(event: AmiEvent) -> bool:
+    """Whether the event changes more than which call a leg belongs to."""
+    name = event.get("Event")
+    return isinstance(name, str) and name in TAKES

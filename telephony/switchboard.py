@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from telephony.ami import Ami
-from telephony.exchange import AWAY, Difference, Exchange, Member
+from telephony.exchange import AWAY, Difference, Exchange, Member, is_taken
 from telephony.listings import Listings, take
 from telephony.translate import happened_at, plain, seat_of, whole
 from workflows import seat as seats
@@ -101,7 +101,8 @@ class Switchboard:
             self._gave_way.add(plain(event.get("Leg")))
         concerned = self._seats_in(event)
         facts = [fact for seat in concerned for fact in self._happened(seat, event)]
-        before = [self._facts(seat) for seat in concerned]
+        # Most events change nothing of the exchange, and to look at every leg and place takes long.
+        before = [self._facts(seat) for seat in concerned if is_taken(event)]
         self.exchange.apply(event)
         for known in before:
             facts += self._changed(known)
@@ -157,7 +158,7 @@ class Switchboard:
             phone=self._phone(f"PJSIP/{extension}"),
             pause=next((m.reason for m in members if m.paused), None),
             missed=any(m.penalty >= MISSED_PENALTY for m in members),
-            wrap_up_until=self._wrap_up_until(extension),
+            wrap_up_until=self._wrap_up_until(members),
         )
 
     def _phone(self, interface: str) -> Phone:
@@ -169,11 +170,11 @@ class Switchboard:
             return Phone.RINGING
         return Phone.GONE if self.exchange.devices.get(interface, "") in AWAY else Phone.FREE
 
-    def _wrap_up_until(self, extension: str) -> datetime | None:
+    def _wrap_up_until(self, members: Sequence[Member]) -> datetime | None:
         """When the last wrap-up ends; each queue counts its own."""
         ends = [
             member.last_call + seconds
-            for member in self.exchange.members_of(f"PJSIP/{extension}")
+            for member in members
             if member.last_call and (seconds := self._wrap_up_s.get(member.queue, 0))
             if not self._is_ahead(member)
         ]

@@ -52,6 +52,8 @@ Normalise = Callable[[str], str]
 def plain(value: object, limit: int = MAX_NAME) -> str:
     """Text from outside: printable characters only, at most `limit` of them."""
     text = value if isinstance(value, str) else ""
+    if "\\" not in text and text.isprintable():
+        return text[:limit].strip()
     # Asterisk writes names as C would: \" and \' and \\ for the signs, \n and others for controls.
     text = ESCAPED.sub(lambda found: "" if found[1] in "abfnrtv" else found[1], text)
     return "".join(c for c in text if c.isprintable())[:limit].strip()

@@ -29,10 +29,12 @@ CEILING: Final = -3.0
 
 PAUSES: Final = {"，": 0.35, "、": 0.25, "；": 0.5, "：": 0.4, "。": 0.7, "？": 0.7, "！": 0.7}
 """Seconds of silence that each mark gets inside a prompt. Pauses let slow listeners catch up."""
-LEAD_WHOLE: Final = 0.15
-"""Seconds of silence before and after a sentence; the first packets of a call may be lost."""
-LEAD_PIECE: Final = 0.05
-"""The same for a piece, which Asterisk puts right behind another one."""
+LEAD: Final = 0.05
+"""Seconds of silence before a prompt: whoever calls should hear at once that somebody is there."""
+TAIL_WHOLE: Final = 0.15
+"""Seconds of silence after a sentence."""
+TAIL_PIECE: Final = 0.05
+"""The same after a piece, since Asterisk puts another one right behind it."""
 CLEAR_GAP: Final = 0.07
 """Seconds of silence that are a pause between words."""
 
@@ -153,7 +155,7 @@ def _limited(sound: Samples, rate: int) -> Samples:
     return np.asarray(sound * gain, dtype=np.float32)
 
 
-def prompt(speech: Samples, rate: int, text: str, lead: float) -> Samples:
+def prompt(speech: Samples, rate: int, text: str, tail: float) -> Samples:
     """The finished prompt at 16 kHz, from what the voice spoke."""
     spoken = with_pauses(trimmed(speech, rate), rate, text)
     level = levelled(resampled(spoken, rate, WIDE), WIDE)
@@ -161,7 +163,7 @@ def prompt(speech: Samples, rate: int, text: str, lead: float) -> Samples:
     fade = np.linspace(0, 1, int(0.005 * WIDE), dtype=np.float32)
     level[: len(fade)] *= fade
     level[-len(fade) :] *= fade[::-1]
-    return np.pad(level, int(lead * WIDE))
+    return np.pad(level, (int(LEAD * WIDE), int(tail * WIDE)))
 
 
 def as_shorts(sound: Samples) -> Shorts:
