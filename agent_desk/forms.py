@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_desk.language import gettext as _
+from workflows.events import CallClass
 
 SHORTEST_PASSWORD: Final = 10
 ROW: Final = re.compile(r"\w+\.\d{1,3}\.\w+")
@@ -66,6 +68,32 @@ class SignIn(Form):
     name: Annotated[Line, Field(min_length=1, max_length=64)]
     password: Annotated[str, Field(min_length=1, max_length=200)]
     next: str = "/"
+
+
+class Draft(Form):
+    """The fields of a wrap-up as far as they are typed."""
+
+    call_class: Annotated[str, Field(max_length=16)] = ""
+    note: Text = ""
+    elder_id: Annotated[str, Field(max_length=20)] = ""
+    content: Text = ""
+    requirement: Text = ""
+
+
+class WrapUp(Form):
+    """What a call was about. `wrap_up_id` is made with the form; `replaces` is what was shown.
+
+    With `content` an order is written as well, in the same form.
+    """
+
+    wrap_up_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    replaces: Annotated[datetime | None, BeforeValidator(nothing_is_none)] = None
+    call_class: CallClass
+    note: Text = ""
+    order_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    elder_id: Annotated[int | None, BeforeValidator(nothing_is_none)] = None
+    content: Text = ""
+    requirement: Text = ""
 
 
 class NewOrder(Form):

@@ -184,6 +184,7 @@ class Picture:
             "result": call.result.value if call.result else "",
             "recording": call.recording.value,
             "orders": [order.order_no for order in call.orders],
+            "wrapped_up": call.wrap_up.id if call.wrap_up else "",
             # Not shown on the board; the call's own page is read again when they change.
             "legs_over": sum(leg.ended_at is not None for leg in call.legs),
         }

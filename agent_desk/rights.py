@@ -18,6 +18,7 @@ class Right(Enum):
     HEAR_RECORDINGS = "hear recordings"
     READ_ORDERS = "read orders"
     WRITE_ORDERS = "write orders"
+    WRAP_UP_CALLS = "wrap up calls"
     READ_ELDERS = "read elders"
     EDIT_ELDERS = "edit elders"
     CHANGE_MENUS = "change menus"
@@ -34,7 +35,7 @@ SEAT: Final = frozenset(
         Right.ANYONE, Right.SIGNED_IN, Right.WATCH_BOARD, Right.READ_CALLS, Right.READ_ORDERS,
         Right.WRITE_ORDERS, Right.READ_ELDERS,
         # A change of number or contact is told on the telephone and has to be in force at once.
-        Right.EDIT_ELDERS, Right.USE_PHONE,
+        Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS,
     }
 )  # fmt: skip
 SUPERVISOR: Final = SEAT | {Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS}

@@ -20,6 +20,7 @@ from agent_desk.pages import (
     settings,
     sign_in,
     users,
+    wrap_up,
 )
 from agent_desk.rights import Right
 
@@ -42,6 +43,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", f"{CALL}/recording", calls.recording, Right.HEAR_RECORDINGS),
     ("POST", f"{CALL}/orders", calls.open_order, Right.WRITE_ORDERS),
     ("POST", f"{CALL}/orders/choose", calls.choose_order, Right.WRITE_ORDERS),
+    ("POST", f"{CALL}/wrap-up", wrap_up.save, Right.WRAP_UP_CALLS),
+    ("POST", f"{CALL}/draft", wrap_up.keep_draft, Right.WRAP_UP_CALLS),
     ("GET", "/orders", orders.index, Right.READ_ORDERS),
     ("GET", ORDER, orders.show, Right.READ_ORDERS),
     ("POST", f"{ORDER}/judge", orders.judge, Right.WRITE_ORDERS),

@@ -36,6 +36,7 @@ def action(name: str) -> str:
         "CloseAnswered": _("closed it as answered"),
         "CancelOrder": _("cancelled it"),
         "CallAgain": _("had it called again"),
+        "WrapUpCall": _("wrapped the call up"),
     }
     return known.get(name, name)
 
@@ -80,6 +81,8 @@ def said(key: str, value: Any) -> str:
             return choices[value]
         case str() if key == "role":
             return words.role(value)
+        case {"call_class": what, "note": note}:
+            return f"{words.call_class(what)} {note}".strip()
         case [dict(), *_rest]:
             return "；".join(_row(key, row) for row in value)
         case list():
@@ -120,4 +123,5 @@ def _other_labels() -> Mapping[str, str]:
         "role": _("Role"), "is_active": _("May sign in"), "state": _("State"),
         "order_no": _("Order"), "content": _("What is needed"),
         "requirement": _("How, when, what to mind"), "outcome": _("Answer"),
+        "wrap_up": _("Wrap-up"),
     }  # fmt: skip

@@ -70,6 +70,17 @@ def choice(name: str) -> str:
     }.get(name, name)
 
 
+def call_class(name: str) -> str:
+    """What a call was about (ACD-19)."""
+    return {
+        "emergency": _("Emergency help"),
+        "consultation": _("Consultation"),
+        "life_service": _("Life services"),
+        "no_response": _("No response"),
+        "other": _("Something else"),
+    }.get(name, name)
+
+
 def party(name: str) -> str:
     return {"caller": _("Caller"), "seat": _("Seat"), "party": _("Called party")}.get(name, name)
 
@@ -331,6 +342,10 @@ def _of_links(event: str, body: Body) -> Step | None:
         case "ChooseOrder":
             chose = _("%(by)s ties the call to order %(order_no)s")
             return Step(chose % {"by": body["by"], "order_no": body["order_no"]}, tone="act")
+        case "WrapUpCall":
+            said = _("%(by)s wrapped up: %(what)s")
+            what = call_class(body["call_class"])
+            return Step(said % {"by": body["by"], "what": what}, body["note"], "act")
         case _:
             return None
 

@@ -54,6 +54,7 @@ def project_call(put: Put, before: Call | None, call: Call, site: str) -> None:
         delay_ms=worst.delay_ms if worst else None,
         jitter_ms=worst.jitter_ms if worst else None,
         loss=worst.loss if worst else None,
+        **wrap_up_of(call),
     )
     # A call that rings for long has many legs, and each event changes one of them.
     for leg in call.legs:
@@ -66,6 +67,16 @@ def project_call(put: Put, before: Call | None, call: Call, site: str) -> None:
         if before and order in before.orders:
             continue
         put(CallOrder, call_id=call.id, order_id=order.order_id)
+
+
+def wrap_up_of(call: Call) -> dict[str, Any]:
+    said = call.wrap_up
+    return {
+        "call_class": said.call_class.value if said else "",
+        "wrap_up_note": said.note if said else "",
+        "wrapped_up_by": said.by if said else "",
+        "wrapped_up_at": said.at if said else None,
+    }
 
 
 def worst_leg(call: Call) -> Leg | None:

@@ -33,7 +33,7 @@ from sql.projections import project
 from sql.queries.elders import ids_by_number
 from sql.writes import Writes
 from workflows import order
-from workflows.commands import ChooseOrder, Command, OpenOrder
+from workflows.commands import ChooseOrder, Command, JudgeRequest, OpenOrder
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
@@ -161,7 +161,7 @@ class SqlTransaction:
                 return replace(event, elders=await self._elders_of(event.callee))
             case RequestAccepted() if not case.order_no:
                 return replace(event, order_no=await self._next_order_no(event.at))
-            case OpenOrder(elder_id=int(elder_id)):
+            case OpenOrder(elder_id=int(elder_id)) | JudgeRequest(elder_id=int(elder_id)):
                 if await self._session.get(Elder, elder_id) is None:
                     raise NotFound(f"there is no elder {elder_id}")
                 return event

@@ -11,8 +11,8 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from workflows import recording
-from workflows.call_facts import Call, Direction, Result, State, record
-from workflows.commands import ChooseOrder, OpenOrder
+from workflows.call_facts import Call, Direction, Result, State, WrapUp, record
+from workflows.commands import ChooseOrder, OpenOrder, WrapUpCall
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -74,6 +74,12 @@ class Trigger(Enum):
     ORDER_LINKED = "order linked"
     OPEN_ORDER = "open an order"
     CHOOSE_ORDER = "choose an order"
+    WRAP_UP = "wrap up"
+    OVERTAKEN = "a wrap-up over one that its writer had not seen"
+
+
+WISHES: Final = (Trigger.WRAP_UP, Trigger.OVERTAKEN)
+"""What a person asks for and can be refused; all else has a row in every state."""
 
 
 CallOutcome: TypeAlias = Outcome[Call]
@@ -129,8 +135,18 @@ def classify(call: Call, event: Event) -> Trigger:
             return Trigger.OPEN_ORDER
         case ChooseOrder():
             return Trigger.CHOOSE_ORDER
+        case WrapUpCall():
+            return classify_wrap_up(call, event)
         case _:
             return Trigger.NOTHING_NEW
+
+
+def classify_wrap_up(call: Call, wish: WrapUpCall) -> Trigger:
+    """Two people may wrap up one call; who has not seen the other's words is not to undo them."""
+    if call.wrap_up and call.wrap_up.id == wish.wrap_up_id:
+        return Trigger.NOTHING_NEW
+    seen_by_all = call.wrap_up.at if call.wrap_up else None
+    return Trigger.WRAP_UP if wish.replaces == seen_by_all else Trigger.OVERTAKEN
 
 
 def is_alone(call: Call) -> bool:
@@ -170,7 +186,12 @@ def order_owed(call: Call, event: Event) -> tuple[Effect, ...]:
     """An answered call without an order asks for one; asking twice makes one all the same."""
     if not call.answered_at or call.orders:
         return ()
-    return (Tell(event=request_of(call, event, order_id=f"{call.id}/order")),)
+    return (Tell(event=request_of(call, event, order_id=owed_order(call.id))),)
+
+
+def owed_order(call_id: str) -> str:
+    """The id of the order that an answered call gets when nobody opens one."""
+    return f"{call_id}/order"
 
 
 def result_of(call: Call) -> Result:
@@ -207,6 +228,15 @@ def the_elder(call: Call) -> int | None:
 def open_order(call: Call, event: Event) -> CallOutcome:
     assert isinstance(event, OpenOrder)
     return call, (Tell(event=request_of(call, event, order_id=event.order_id)),)
+
+
+def wrap_up(call: Call, event: Event) -> CallOutcome:
+    assert isinstance(event, WrapUpCall)
+    said = WrapUp(
+        id=event.wrap_up_id, call_class=event.call_class, note=event.note,
+        by=event.by, at=event.at,
+    )  # fmt: skip
+    return replace(call, wrap_up=said), ()
 
 
 def recording_kept(call: Call, event: Event) -> CallOutcome:
@@ -266,15 +296,16 @@ TABLE: Final[Table[State, Trigger, Call]] = {
     State.TALKING: staying(
         State.TALKING, *KEEPING, Trigger.QUEUED, Trigger.RANG, Trigger.STILL_RINGING,
         Trigger.NOBODY_RINGS, Trigger.DIAL_OVER,
-    ),
+    ) | {Trigger.WRAP_UP: Rule(State.TALKING, wrap_up)},
     # Asterisk reports legs, dials and timers after the call's end; the end is said only once.
     State.ENDED: {
-        **{t: Rule(State.ENDED, nothing) for t in Trigger},
+        **{t: Rule(State.ENDED, nothing) for t in Trigger if t not in WISHES},
         Trigger.ANSWERED:          Rule(State.ENDED, reconsider),
         Trigger.DIAL_OVER:         Rule(State.ENDED, reconsider),
         Trigger.RECORDING_KEPT:    Rule(State.ENDED, recording_kept),
         Trigger.RECORDING_TROUBLE: Rule(State.ENDED, recording_trouble),
         Trigger.OPEN_ORDER:        Rule(State.ENDED, open_order),
+        Trigger.WRAP_UP:           Rule(State.ENDED, wrap_up),
     },
 }
 # fmt: on
@@ -326,6 +357,7 @@ PROCESS: Final = Process(
         OrderLinked,
         OpenOrder,
         ChooseOrder,
+        WrapUpCall,
     ),
     begin=begin,
     step=step,

@@ -14,6 +14,7 @@ from workflows import recording
 from workflows.commands import ChooseOrder
 from workflows.events import (
     CallArrived,
+    CallClass,
     CallEnded,
     CallImported,
     CallPlaced,
@@ -94,6 +95,17 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrapUp:
+    """What the call was about, as `by` said at `at`; `id` names the form that said it."""
+
+    id: str
+    call_class: CallClass
+    note: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call. Times are aware UTC; `ended_uncertain` says that the end was not seen,
     and `imported_at` when what nobody heard was read from Asterisk's own record."""
@@ -128,6 +140,7 @@ class Call:
     recording: RecordingState = RecordingState.WRITING
     sound: Sound | None = None
     imported_at: datetime | None = None
+    wrap_up: WrapUp | None = None
 
 
 def record(call: Call, event: Event) -> Call:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
-from workflows.events import Event
+from workflows.events import CallClass, Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +42,29 @@ class ChooseOrder(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrapUpCall(Command):
+    """Say what the call was about, and what there is to know of it (ACD-19).
+
+    `wrap_up_id` is made with the form, so that sending it twice says it once. `replaces` is when
+    the wrap-up was said that the writer saw (aware UTC), None for none.
+    """
+
+    wrap_up_id: str
+    call_class: CallClass
+    note: str = ""
+    replaces: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeRequest(Command):
-    """First judgement (初步判断, WO-02): content and requirement are known (T3)."""
+    """First judgement (初步判断, WO-02): content and requirement are known (T3).
+
+    `elder_id` says whose it is when that was not known before.
+    """
 
     content: str
     requirement: str
+    elder_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

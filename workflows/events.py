@@ -201,6 +201,16 @@ class OrderLinked(Event):
     order_no: str
 
 
+class CallClass(Enum):
+    """What a call was about, as the seat says when it wraps it up (ACD-19)."""
+
+    EMERGENCY = "emergency"
+    CONSULTATION = "consultation"
+    LIFE_SERVICE = "life_service"
+    NO_RESPONSE = "no_response"
+    OTHER = "other"
+
+
 # ── an order ──────────────────────────────────────────────────────────────────────────────────
 
 

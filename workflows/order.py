@@ -109,6 +109,7 @@ def judge(order: Order, event: Event) -> OrderOutcome:
     assert isinstance(event, JudgeRequest)
     judged = replace(
         order, content=event.content, requirement=event.requirement,
+        elder_id=order.elder_id or event.elder_id,
         generated_at=order.generated_at or event.at,
     )  # fmt: skip
     return judged, ()

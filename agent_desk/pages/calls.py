@@ -14,7 +14,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk import forms
-from agent_desk.access import actor_of
+from agent_desk.access import actor_of, local_path
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.render import page
@@ -58,10 +58,17 @@ class CallView:
     to_choose: Sequence[WorkOrder]
     journal: Sequence[Journal]
     seats: Mapping[str, str]
+    draft: Mapping[str, str]
 
 
-async def look_up(session: AsyncSession, call_id: str) -> CallView:
-    """Read the call's page. Raises HTTPNotFound."""
+async def view_of(request: web.Request) -> CallView:
+    """What the page of the call in the address shows to this visitor. Raises HTTPNotFound."""
+    async with request.app[DESK].database.reading() as session:
+        return await look_up(session, request.match_info["call_id"], visitor_of(request).name)
+
+
+async def look_up(session: AsyncSession, call_id: str, by: str) -> CallView:
+    """Read the call's page, with what `by` has typed and not sent. Raises HTTPNotFound."""
     call = await calls.one(session, call_id)
     if call is None:
         raise web.HTTPNotFound(text=_("There is no call %s.") % call_id)
@@ -82,38 +89,50 @@ async def look_up(session: AsyncSession, call_id: str) -> CallView:
         to_choose=[order for order in still_open if order.id not in linked_ids],
         journal=await calls.journal(session, call_id),
         seats=await people.seats(session),
+        draft=await calls.draft(session, call_id, by),
     )
 
 
 async def show(request: web.Request) -> web.StreamResponse:
-    return await _page(request)
+    return await answer(request)
 
 
-async def _page(
+async def answer(
     request: web.Request,
     status: int = 200,
     typed: Mapping[str, Any] | None = None,
     faults: Mapping[str, str] | None = None,
     refused: Refused | None = None,
 ) -> web.Response:
-    async with request.app[DESK].database.reading() as session:
-        view = await look_up(session, request.match_info["call_id"])
-    # The id is made with the form: pressing twice, or going back and sending again, makes one.
-    fresh = {"order_id": uuid.uuid4().hex, "elder_id": "", "content": "", "requirement": ""}
+    """The call's page; a form that was refused is in it as it was `typed`."""
+    view = await view_of(request)
     return page(
         request, "calls/one.html", status,
-        view=view, typed=fresh | dict(typed or {}), faults=faults or {}, refused=refused,
+        view=view, typed=typed_in(view, typed), faults=faults or {}, refused=refused,
     )  # fmt: skip
+
+
+def typed_in(view: CallView, sent: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The fields of the wrap-up: what was just sent, else one's draft, else what is kept."""
+    call = view.call
+    # The ids are made with the form: pressing twice, or going back and sending again, makes one.
+    fresh = {
+        "order_id": uuid.uuid4().hex, "wrap_up_id": uuid.uuid4().hex, "back": "",
+        "call_class": call.call_class, "note": call.wrap_up_note,
+        "elder_id": "", "content": "", "requirement": "",
+    }  # fmt: skip
+    seen = call.wrapped_up_at.isoformat() if call.wrapped_up_at else ""
+    return fresh | dict(view.draft if sent is None else sent) | {"replaces": seen}
 
 
 async def open_order(request: web.Request) -> web.StreamResponse:
     """Make a new order out of this call (ACD-17, WO-05)."""
     filled = await forms.read(request, forms.NewOrder)
     if filled.form is None:
-        return await _page(request, 422, filled.typed, filled.faults)
-    if filled.form.elder_id is None and await _must_say_who(request):
+        return await answer(request, 422, filled.typed, filled.faults)
+    if filled.form.elder_id is None and len((await view_of(request)).elders) > 1:
         asked = {"elder_id": _("Ask who is calling, and choose.")}
-        return await _page(request, 422, filled.typed, asked)
+        return await answer(request, 422, filled.typed, asked)
     refused = await wish(
         request,
         OpenOrder(
@@ -127,14 +146,23 @@ async def open_order(request: web.Request) -> web.StreamResponse:
         ),
     )
     if refused:
-        return await _page(request, refused.status, filled.typed, refused=refused)
-    raise web.HTTPSeeOther(f"/calls/{request.match_info['call_id']}#orders")
+        return await answer(request, refused.status, filled.typed, refused=refused)
+    await _keep_the_rest(request, filled.typed)
+    raise web.HTTPSeeOther(back_to(request, filled.typed))
 
 
-async def _must_say_who(request: web.Request) -> bool:
-    """Whether several elders share the number of this call."""
-    async with request.app[DESK].database.reading() as session:
-        return len((await look_up(session, request.match_info["call_id"])).elders) > 1
+async def _keep_the_rest(request: web.Request, typed: Mapping[str, Any]) -> None:
+    """The order is made; what else was typed in the same form stays for when it is loaded anew."""
+    by = visitor_of(request).name
+    rest = {name: str(typed.get(name, ""))[:2000] for name in ("call_class", "note", "elder_id")}
+    async with request.app[DESK].database.writing("a draft") as session:
+        await calls.keep_draft(session, request.match_info["call_id"], by, rest, datetime.now(UTC))
+
+
+def back_to(request: web.Request, typed: Mapping[str, Any], place: str = "orders") -> str:
+    """The page on which the form stood: the seat's, else the call's."""
+    back = local_path(str(typed.get("back", "")))
+    return back if back != "/" else f"/calls/{request.match_info['call_id']}#{place}"
 
 
 async def choose_order(request: web.Request) -> web.StreamResponse:
@@ -152,8 +180,8 @@ async def choose_order(request: web.Request) -> web.StreamResponse:
         ),
     )
     if refused:
-        return await _page(request, refused.status, refused=refused)
-    raise web.HTTPSeeOther(f"/calls/{request.match_info['call_id']}#orders")
+        return await answer(request, refused.status, refused=refused)
+    raise web.HTTPSeeOther(back_to(request, filled.typed))
 
 
 async def recording(request: web.Request) -> web.StreamResponse:

@@ -19,7 +19,7 @@ async function readAgain() {
   try {
     while (isWanted) {
       isWanted = false;
-      const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } });
+      const answer = await fetch(`/calls/${id}`, { headers: { Accept: "text/html" } });
       if (answer.ok && !answer.redirected) takeOver(await answer.text());
     }
   } catch {

@@ -2,7 +2,7 @@
 
 from sql.models.audit import AuditEntry
 from sql.models.base import Base
-from sql.models.calls import CallLeg, CallOrder, CallRecord, Recording
+from sql.models.calls import CallLeg, CallOrder, CallRecord, Recording, WrapUpDraft
 from sql.models.elders import ContactPhone, Elder, ElderContact, ElderPhone, Terminal
 from sql.models.menus import MenuRow
 from sql.models.orders import ServiceRequest, WorkOrder
@@ -13,4 +13,5 @@ __all__ = [
     "Alarm", "AuditEntry", "Base", "CallLeg", "CallOrder", "CallRecord", "Case", "ContactPhone",
     "DeskSession", "Elder", "ElderContact", "ElderPhone", "Journal", "MenuRow", "Number", "Outbox",
     "Recording", "Seat", "ServiceRequest", "Site", "Terminal", "Timer", "User", "WorkOrder",
+    "WrapUpDraft",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from sql.models.base import Base
@@ -56,6 +56,20 @@ class CallRecord(Base):
 
     legs: Mapped[list[CallLeg]] = relationship(order_by="CallLeg.started_at")
     recording: Mapped[Recording | None] = relationship()
+
+
+class WrapUpDraft(Base):
+    """What somebody has typed of a call's wrap-up and not sent: `typed` is the form's fields.
+
+    It is no fact of the call and nobody else's: it is there to survive a reload.
+    """
+
+    __tablename__ = "wrap_up_draft"
+
+    call_id: Mapped[str] = mapped_column(ForeignKey("call_record.id"), primary_key=True)
+    by: Mapped[str] = mapped_column(String(64), primary_key=True)
+    typed: Mapped[dict[str, str]] = mapped_column(JSON)
+    saved_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class CallLeg(Base):

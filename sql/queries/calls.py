@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
-from sql.models import CallOrder, CallRecord, Case, Elder, Journal, WorkOrder
+from sql.models import CallOrder, CallRecord, Case, Elder, Journal, WorkOrder, WrapUpDraft
 
 
 async def latest(
@@ -84,3 +85,21 @@ async def journal(session: AsyncSession, call_id: str) -> Sequence[Journal]:
         .order_by(Journal.id)
     )
     return rows.all()
+
+
+async def draft(session: AsyncSession, call_id: str, by: str) -> dict[str, str]:
+    """What this person typed of the call's wrap-up and has not sent; empty for nothing."""
+    kept = await session.get(WrapUpDraft, (call_id, by))
+    return dict(kept.typed) if kept else {}
+
+
+async def keep_draft(
+    session: AsyncSession, call_id: str, by: str, typed: dict[str, str], at: datetime
+) -> None:
+    await session.merge(WrapUpDraft(call_id=call_id, by=by, typed=typed, saved_at=at))
+
+
+async def drop_draft(session: AsyncSession, call_id: str, by: str) -> None:
+    await session.execute(
+        delete(WrapUpDraft).where(WrapUpDraft.call_id == call_id, WrapUpDraft.by == by)
+    )

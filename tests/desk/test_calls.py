@@ -206,7 +206,7 @@ def test_the_very_same_form_twice_without_a_browser(
 ) -> None:
     call = centre.call(fresh_number())
     page.goto(f"/calls/{call.id}")
-    form = page.locator(f"form[action='/calls/{call.id}/orders']")
+    form = page.locator("#wrap-up form")
     given: dict[str, str | float | bool] = {"content": "送餐", "requirement": ""}
     for name in ("csrf", "order_id"):
         given[name] = form.locator(f"[name={name}]").input_value()
@@ -238,7 +238,7 @@ def test_the_controller_is_away_and_nothing_typed_is_lost(page: Page, centre: Ce
     page.get_by_label("服务内容").fill("修水管")
     centre.go_away()
     page.get_by_role("button", name="建立工单").click()
-    expect(page.get_by_role("alert")).to_contain_text("控制程序没有响应，尚未保存")
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("控制程序没有响应，尚未保存")
     expect(page.get_by_label("服务内容")).to_have_value("修水管")
     centre.come_back()
     page.get_by_role("button", name="建立工单").click()

@@ -16,13 +16,14 @@ from workflows.call import (
     RECORDING_DUE,
     RECORDING_DUE_S,
     TABLE,
+    WISHES,
     Trigger,
     begin,
     is_over,
     step,
 )
 from workflows.call_facts import Call, Direction, Result, State
-from workflows.commands import ChooseOrder, OpenOrder
+from workflows.commands import ChooseOrder, OpenOrder, WrapUpCall
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -32,8 +33,10 @@ from workflows.effects import (
     StopTimer,
     Tell,
 )
+from workflows.errors import NotAllowed
 from workflows.events import (
     CallArrived,
+    CallClass,
     CallEnded,
     CallPlaced,
     CallQueued,
@@ -169,7 +172,7 @@ def requests(effects: Iterable[Effect]) -> list[RequestAccepted]:
 
 @pytest.mark.parametrize("state", State)
 def test_the_table_has_a_row_for_everything_that_can_happen(state: State) -> None:
-    assert TABLE[state].keys() == set(Trigger)
+    assert TABLE[state].keys() >= set(Trigger) - set(WISHES)
 
 
 @pytest.mark.parametrize("state", recording.State)
@@ -436,6 +439,39 @@ def test_an_order_can_be_opened_or_chosen_long_after_the_end() -> None:
     assert [one.case_id for one in requests(wanted)] == ["o1"]
     assert [order.order_no for order in call.orders] == ["20260301-0009"]
     assert (call.state, call.result) == (State.ENDED, Result.ABANDONED)
+
+
+# ── wrap-up ───────────────────────────────────────────────────────────────────────────────────
+
+
+def wrapped_up(
+    id_: str = "w1", note: str = "", replaces: datetime | None = None, seconds: float = 60
+) -> WrapUpCall:
+    return WrapUpCall(
+        case_id=ID, at=after(seconds), by="张敏", wrap_up_id=id_,
+        call_class=CallClass.CONSULTATION, note=note, replaces=replaces,
+    )  # fmt: skip
+
+
+@pytest.mark.row("ACD-19", part="wrap-up")
+def test_a_talk_is_wrapped_up_once_and_edited_by_who_has_seen_it() -> None:
+    first = wrapped_up(note="问补贴")
+    call, _ = play(arrived(WANG), answered("1001"), first, ended(after(70)))
+    assert call.wrap_up
+    assert (call.wrap_up.call_class, call.wrap_up.note) == (CallClass.CONSULTATION, "问补贴")
+    assert step(call, wrapped_up(note="问补贴", seconds=90))[0] == call, "sent twice, said once"
+    with pytest.raises(NotAllowed):
+        step(call, wrapped_up("w2", "别的"))
+    edited, _ = step(call, wrapped_up("w2", "问补贴和体检", replaces=first.at, seconds=99))
+    assert edited.wrap_up
+    assert edited.wrap_up.note == "问补贴和体检"
+
+
+def test_what_nobody_answered_is_wrapped_up_only_after_its_end() -> None:
+    ringing, _ = play(arrived(WANG), queued(), rang("1001"))
+    with pytest.raises(NotAllowed):
+        step(ringing, wrapped_up())
+    assert play(arrived(WANG), ended(), wrapped_up())[0].wrap_up
 
 
 def test_a_link_told_twice_is_one_link() -> None:

@@ -15,7 +15,7 @@ from agent_desk import language, words
 from picture import ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
 from workflows import call_facts, order, recording
-from workflows.events import Channel, Entry
+from workflows.events import CallClass, Channel, Entry
 
 DESK = Path(language.__file__).parent
 TEMPLATES = "templates/**.html"
@@ -70,6 +70,7 @@ def test_placeholders_are_the_same(catalogue: Catalog) -> None:
         (recording.State, lambda value: words.recording(value).word),
         (order.State, lambda value: words.order_state(value).word),
         (Entry, words.entry),
+        (CallClass, words.call_class),
         (Channel, words.channel),
     ],
 )
@@ -86,6 +87,7 @@ BODY = {
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
     "since": "2026-04-18T09:30:05+08:00",
+    "call_class": "other", "note": "…",
 }  # fmt: skip
 
 

@@ -1,0 +1,101 @@
+"""A call's wrap-up on its page: refused in words, kept while it is typed, said once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.desk.centre import Centre
+from tests.desk.test_calls import fresh_number, orders_of
+
+
+def draft_is_kept(page: Page) -> None:
+    expect(page.locator("[data-f=draft]")).to_contain_text("草稿已保存")
+
+
+@pytest.mark.row("ACD-19", part="wrap-up")
+def test_a_wrap_up_without_a_class_is_refused_and_loses_nothing(page: Page, centre: Centre) -> None:
+    call = centre.call(fresh_number(), ago_s=90).whole()
+    page.goto(f"/calls/{call.id}")
+    form = page.locator("#wrap-up form")
+    page.evaluate("document.querySelectorAll('form').forEach(f => f.noValidate = true)")
+    page.get_by_label("备注").fill("<script>alert(1)</script> 问补贴")
+    page.get_by_role("button", name="保存小结").click()
+    expect(page.locator("#call_class-fault")).to_have_text("请选择这次通话属于哪一类。")
+    expect(page.get_by_label("备注")).to_have_value("<script>alert(1)</script> 问补贴")
+    page.keyboard.press("Alt+2")
+    expect(form.get_by_role("radio", name="咨询服务")).to_be_checked()
+    page.keyboard.press("Alt+s")
+    expect(page.locator("#wrapped-up")).to_contain_text("咨询服务")
+    expect(page.locator("#wrapped-up")).to_contain_text("<script>alert(1)</script> 问补贴")
+    expect(page.locator("#timeline")).to_contain_text("admin 完成小结：咨询服务")
+
+
+def test_what_is_typed_survives_a_reload_and_the_order_is_made_once(
+    page: Page, centre: Centre
+) -> None:
+    call = centre.call(fresh_number(), ago_s=90)
+    call.queue()
+    call.answer()
+    page.goto(f"/calls/{call.id}")
+    page.get_by_label("备注").fill("送餐，少盐")
+    page.get_by_label("服务内容").fill("送餐")
+    page.get_by_role("radio", name="生活服务").check()
+    draft_is_kept(page)
+    page.reload()
+    expect(page.get_by_label("备注")).to_have_value("送餐，少盐")
+    expect(page.get_by_label("服务内容")).to_have_value("送餐")
+    expect(page.get_by_role("radio", name="生活服务")).to_be_checked()
+    call.end("1001")
+    expect(page.locator("#linked-orders li")).to_have_count(1)
+    page.get_by_role("button", name="保存小结").dblclick()
+    expect(page.locator("#wrapped-up")).to_contain_text("送餐，少盐")
+    expect(page.locator("#linked-orders li")).to_have_count(1)
+    expect(page.locator("#linked-orders")).to_contain_text("送餐")
+    assert orders_of(centre, call.id) == 1
+    expect(page.get_by_label("服务内容")).to_have_value("")
+
+
+def test_of_two_people_the_second_sees_what_the_first_saved(
+    page: Page, context: BrowserContext, centre: Centre
+) -> None:
+    call = centre.call(fresh_number(), ago_s=90).whole()
+    page.goto(f"/calls/{call.id}")
+    token = page.locator("#wrap-up [name=csrf]").input_value()
+    page.get_by_label("备注").fill("我写的")
+    page.get_by_role("radio", name="其他").check()
+    sent = {"csrf": token, "wrap_up_id": "a" * 32, "order_id": "b" * 32, "content": ""}
+    first = context.request.post(
+        f"/calls/{call.id}/wrap-up",
+        form={**sent, "call_class": "no_response", "note": "别人写的"},
+        max_redirects=0,
+    )
+    assert first.status == 303
+    expect(page.locator("#wrapped-up")).to_contain_text("别人写的")
+    with page.expect_response(re.compile("/wrap-up$")) as answer:
+        page.get_by_role("button", name="保存小结").click()
+    assert answer.value.status == 409
+    expect(page.locator("main").get_by_role("alert")).to_contain_text(
+        "admin 已先完成这次通话的小结"
+    )
+    expect(page.get_by_label("备注")).to_have_value("我写的")
+    page.get_by_role("button", name="保存小结").click()
+    expect(page.locator("#wrapped-up")).to_contain_text("我写的")
+    expect(page.locator("#wrapped-up")).to_contain_text("其他")
+
+
+def test_an_unsound_wrap_up_is_refused(context: BrowserContext, page: Page, centre: Centre) -> None:
+    call = centre.call(fresh_number(), ago_s=90).whole()
+    page.goto(f"/calls/{call.id}")
+    token = page.locator("#wrap-up [name=csrf]").input_value()
+    fields: dict[str, str | float | bool] = {
+        "csrf": token, "wrap_up_id": "a" * 32, "order_id": "b" * 32, "call_class": "x",
+    }  # fmt: skip
+    url = f"/calls/{call.id}/wrap-up"
+    assert context.request.post(url, form=fields, max_redirects=0).status == 422
+    assert context.request.post(url, form={**fields, "csrf": ""}, max_redirects=0).status == 403
+    drafted = f"/calls/{call.id}/draft"
+    assert context.request.post(drafted, form={"csrf": token, "note": "长" * 2001}).status == 422
+    assert context.request.post("/calls/none/draft", form={"csrf": token}).status == 404
