@@ -27,6 +27,8 @@ LOST_AFTER_S: Final = 8
 # 1,000 bytes, so nothing that Asterisk does anyway is said.
 BROWSER: Final = {
     "context": "from-seat",
+    # Otherwise the name of the machine.
+    "from_domain": "careline",
     "identify_by": "username",
     "disallow": "all",
     "allow": "alaw,ulaw",

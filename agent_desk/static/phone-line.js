@@ -1,8 +1,8 @@
 // The telephone's line: SIP over the desk's WebSocket, sound by WebRTC. It knows no page.
 //
-// A talk outlives its page. What SIP needs to go on with it lies in the tab's own storage; the page
-// that comes after a reload, or after a lost connection, asks Asterisk in the same talk for new sound
-// (a re-INVITE). For the caller, the recording and the queue nothing has changed.
+// A talk outlives its page. What SIP needs to speak in it again lies in the tab's own storage. After
+// a lost connection the same page goes on with the sound that never stopped; after a reload the page
+// gives the broken leg up, and answers at once when the other side is put through to it again.
 
 import {
   Grammar, Inviter, Registerer, RegistererState, Session, SessionDialog, SessionState, UserAgent, Web,
@@ -16,6 +16,8 @@ const CONNECT_WITHIN_S = 5;
 const GATHER_WITHIN_MS = 500;
 // Asterisk gives a silent telephone up after 8 s (telephony/desk_phones.py).
 const TAKEN_UP_WITHIN_MS = 8000;
+// For so long a talk that was broken by a reload is answered without being asked.
+const EXPECTED_MS = 30000;
 const WHY = {
   486: "busy", 600: "busy", 404: "not_found", 484: "not_found", 403: "refused", 603: "refused",
   480: "no_answer", 408: "no_answer",
@@ -37,6 +39,7 @@ class TakenUp extends Session {
     dialog.localSequenceNumber = (dialog.localSequenceNumber ?? 0) + 20;
     this.logger = userAgent.getLogger("careline.TakenUp");
     this._id = dialog.id;
+    this._contact = String(userAgent.contact);
     this._dialog = new SessionDialog({ request: {} }, userAgent.userAgentCore, dialog, {
       onBye: (request) => this.onByeRequest(request),
       onInfo: (request) => this.onInfoRequest(request),
@@ -56,6 +59,7 @@ export class Line {
   #registerer = null;
   #session = null;
   #talk = null;
+  #expected = null;
 
   /**
    * `microphone` is the stream that is sent. `on` has ready(), lost(code), rings(talk),
@@ -133,19 +137,35 @@ export class Line {
       this.#forget();
       return false;
     }
-    const before = this.#session;
     const session = new TakenUp(this.#userAgent, kept);
-    // To Asterisk this is a new way for the sound, not a change of the old one.
-    const isTaken = await asked(session, { sessionDescriptionHandlerModifiers: [renewed] });
-    silence(before);
-    if (!isTaken) {
-      silence(session);
-      this.#end("failed");
-      return false;
-    }
-    this.#follow(session, kept.talk);
-    this.#begin();
-    return true;
+    return this.#session ? this.#goOn(session, kept.talk) : this.#comeBack(session, kept.talk);
+  }
+
+  // Only the connection was lost, the sound is still there: Asterisk learns the new connection.
+  async #goOn(session, talk) {
+    session._sessionDescriptionHandler = this.#session.sessionDescriptionHandler;
+    this.#follow(session, talk);
+    const isDone = await asked(session, {});
+    if (isDone) this.#begin();
+    else this.#end("");
+    return isDone;
+  }
+
+  // The sound went with the page before, and Asterisk gives a talk that runs no new one. So this leg
+  // of it is given up as a broken one (44): the other side waits at the head of the line, and what
+  // comes from there is answered at once.
+  #comeBack(session, talk) {
+    this.#forget();
+    this.#expected = { ...talk, until: Date.now() + EXPECTED_MS };
+    session.bye({ requestOptions: { extraHeaders: ["Reason: Q.850;cause=44"] } });
+    return false;
+  }
+
+  #isExpected({ call, number }) {
+    const { until = 0, ...talk } = this.#expected ?? {};
+    if (Date.now() > until) return false;
+    // One that the seat had dialled comes back as a call of its own.
+    return talk.call ? talk.call === call : talk.number.slice(-8) === number.slice(-8);
   }
 
   #ring(invitation) {
@@ -164,6 +184,8 @@ export class Line {
       since: Date.now(),
     });
     this.on.rings(this.#talk);
+    if (this.#isExpected(this.#talk)) this.answer();
+    this.#expected = null;
   }
 
   /** Dial. Only digits, * and #, and a + at the beginning are sent. */
@@ -297,13 +319,4 @@ function asked(session, options) {
     const requestDelegate = { onAccept: () => resolve(true), onReject: () => resolve(false) };
     session.invite({ ...options, requestDelegate }).catch(() => resolve(false));
   });
-}
-
-/** Let go of a talk's sound without a word to the other side. */
-function silence(session) {
-  session?.sessionDescriptionHandler?.close();
-}
-
-async function renewed({ type, sdp }) {
-  return { type, sdp: sdp.replace(/^a=setup:/gm, "a=connection:new\r\na=setup:") };
 }
