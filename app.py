@@ -1,6 +1,6 @@
-"""The composition root: builds the three processes of Careline and runs one of them.
+"""The composition root: builds the processes of Careline and runs one of them.
 
-    python app.py controller|desk|worker --home DIR [--config FILE]
+    python app.py controller|desk|worker|practice --home DIR [--config FILE]
 
 Each says when it is ready, and every second that it lives, to whoever started it (starter.py).
 Each loads its own rooms only, so that it starts faster and stays smaller.
@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from home import Home
+from practice import settings_in
 from settings import Settings, load, split
 from starter import Starter
 
@@ -107,10 +108,18 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
         await database.close()
 
 
+async def practice(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
+    """The practice town's player."""
+    import town
+
+    await town.practice(settings, home, ready)
+
+
 PROCESSES: Final[dict[str, Callable[[Settings, Home, Callable[[], None]], Awaitable[None]]]] = {
     "controller": controller,
     "desk": desk,
     "worker": worker,
+    "practice": practice,
 }
 
 
@@ -159,7 +168,7 @@ def main() -> int:
     log_to(home.logs / f"{given.process}.log")
     try:
         home.wait_settled()
-        asyncio.run(run(given.process, load(given.config), home))
+        asyncio.run(run(given.process, settings_in(home, load(given.config)), home))
     except Exception:
         logger.exception("the %s ends; it is started again", given.process)
         return 1

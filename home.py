@@ -1,9 +1,11 @@
 """The home: one directory with everything an instance keeps, and the secrets made for it.
 
 careline.toml  careline.db  version
+mode           real or practice, said at the first start and never changed
 secrets/       AMI and control secrets, SIP passwords of the seats (mode 700)
 recordings/    live/ is written by Asterisk; finished ones lie in YYYY/MM/DD
 asterisk/      the rendered configuration and everything Asterisk writes
+town/          the same for the practice town's Asterisk
 rescue/        the journal of emergencies that are not in the database yet (mode 700)
 logs/  run/    log files; lock, pids and the control socket
 """
@@ -20,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+REAL: Final = "real"
+PRACTICE: Final = "practice"
 LAYOUT: Final = 1
 """Raised when an older Careline could not work with what a newer one left in a home."""
 
@@ -55,6 +59,10 @@ class Home:
         return self.root / "asterisk"
 
     @property
+    def town(self) -> Path:
+        return self.root / "town"
+
+    @property
     def rescue(self) -> Path:
         return self.root / "rescue"
 
@@ -69,6 +77,30 @@ class Home:
     @property
     def control_socket(self) -> Path:
         return self.run / "control.sock"
+
+    @property
+    def town_socket(self) -> Path:
+        return self.run / "town.sock"
+
+    @property
+    def mode(self) -> str:
+        """REAL or PRACTICE. A home from before there were two that was used is real; a new one
+        has no mode yet ("")."""
+        try:
+            found = (self.root / "mode").read_text("utf-8", "replace").strip()
+        except FileNotFoundError:
+            was_used = (self.root / "careline.db").exists() or any(self.recordings.glob("2*"))
+            return REAL if was_used else ""
+        if found not in (REAL, PRACTICE):
+            raise BadHome(
+                f"{self.root / 'mode'} says {found[:40]!r}; right would be {REAL!r} or, when "
+                f"nobody in this home is real, {PRACTICE!r}"
+            )
+        return found
+
+    def mark(self, mode: str) -> None:
+        """Say for good what this home is."""
+        write_atomically(self.root / "mode", f"{mode}\n")
 
     def prepare(self) -> None:
         """Make the folders; refuse a home from a newer version, without room or permission."""

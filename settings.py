@@ -13,7 +13,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -282,12 +282,24 @@ class Queue(Part):
 
 
 class Seat(Part):
-    """A seat's extension; its SIP password is made at random and kept in the home."""
+    """A seat's extension; its SIP password is made at random and kept in the home.
+
+    A queue rings those with a higher penalty only when none with a lower one could be rung.
+    """
+
+    penalty: ClassVar[int] = 0
 
     extension: Annotated[str, Field(pattern=r"^\d{3,5}$")]
     name: Plain = ""
     site: Name = "main"
     queues: tuple[Name, ...] = ("hotline", "emergency")
+
+
+class Practice(Part):
+    """The practice town (`practice.py`). `every_s`: seconds from one of its calls to the next."""
+
+    town: bool = True
+    every_s: Annotated[int, Field(ge=2, le=3600)] = 25
 
 
 class Settings(Part):
@@ -298,6 +310,7 @@ class Settings(Part):
     database: Database = Database()
     numbers: Numbers = Numbers()
     rescue: Rescue = Rescue()
+    practice: Practice = Practice()
     sites: tuple[Site, ...] = (Site(),)
     trunks: tuple[Trunk, ...] = ()
     queues: tuple[Queue, ...] = (Queue(name="hotline"), Queue(name="emergency", weight=10))

@@ -27,7 +27,7 @@ from agent_desk.render import FORMATS
 from agent_desk.routes import add_routes
 from agent_desk.sessions import Sessions
 from control import Controller
-from home import Home
+from home import PRACTICE, Home
 from settings import Settings
 from sql.engine import Database
 from sql.queries import calls
@@ -73,6 +73,7 @@ def desk_app(
         feed=BoardFeed(picture),
         phones=Phones(controller, sessions, asterisk_http),
         rights=add_routes(app),
+        is_practice=home.mode == PRACTICE,
     )
     app[PROXY] = Proxy(settings.addresses.desk_proxy)
     app.on_response_prepare.append(add_headers)

@@ -19,7 +19,10 @@ from sql.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """The parts of one desk. `rights` says what each route asks for."""
+    """The parts of one desk. `rights` says what each route asks for.
+
+    `is_practice`: every elder here is invented, and no call leaves this machine.
+    """
 
     settings: Settings
     home: Home
@@ -31,6 +34,7 @@ class Desk:
     feed: BoardFeed
     phones: Phones
     rights: dict[web.AbstractRoute, Right]
+    is_practice: bool = False
 
 
 DESK: web.AppKey[Desk] = web.AppKey("desk", Desk)

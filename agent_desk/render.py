@@ -73,8 +73,9 @@ def other_language(request: web.Request) -> str:
     return str(request.rel_url.update_query(lang=other))
 
 
-def places(visitor: Visitor | None) -> list[tuple[str, str]]:
+def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str]]:
     """The menu: where this visitor may go, as addresses with their words (ROL-02)."""
+    practice = (("/practice", _("Practice town"), Right.PRACTISE),) if is_practice else ()
     every = (
         ("/", _("Live board"), Right.WATCH_BOARD),
         ("/calls", _("Calls"), Right.READ_CALLS),
@@ -85,6 +86,7 @@ def places(visitor: Visitor | None) -> list[tuple[str, str]]:
         ("/users", _("Users"), Right.MANAGE_USERS),
         ("/record", _("Record"), Right.READ_RECORD),
         ("/settings", _("Settings"), Right.READ_SETTINGS),
+        *practice,
     )
     return [(path, word) for path, word, right in every if may(visitor, right)]
 
@@ -96,10 +98,12 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "visitor": visitor,
         "csrf": visitor.csrf if visitor else "",
         "centre": request.app[DESK].settings.centre.name,
+        "is_practice": request.app[DESK].is_practice,
+        "rescue_is_live": request.app[DESK].settings.rescue.live,
         "language": language.current(),
         "html_language": language.LANGUAGES[language.current()],
         "path": request.path,
-        "places": places(visitor),
+        "places": places(visitor, is_practice=request.app[DESK].is_practice),
         "other_language": other_language(request),
         "now": datetime.now(UTC),
     }

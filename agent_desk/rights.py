@@ -27,6 +27,7 @@ class Right(Enum):
     READ_RECORD = "read the record"
     READ_SETTINGS = "read settings"
     MANAGE_USERS = "manage users"
+    PRACTISE = "have the practice town call"
 
 
 EVERY: Final = frozenset(Right)
@@ -36,6 +37,8 @@ SEAT: Final = frozenset(
         Right.WRITE_ORDERS, Right.READ_ELDERS,
         # A change of number or contact is told on the telephone and has to be in force at once.
         Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS,
+        # Whoever learns at a seat has an elder call when ready for it.
+        Right.PRACTISE,
     }
 )  # fmt: skip
 SUPERVISOR: Final = SEAT | {Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS}

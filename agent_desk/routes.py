@@ -15,6 +15,7 @@ from agent_desk.pages import (
     menus,
     orders,
     phone,
+    practice,
     record,
     seats,
     settings,
@@ -74,6 +75,10 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("POST", f"{USER}/active", users.set_active, Right.MANAGE_USERS),
     ("GET", "/record", record.index, Right.READ_RECORD),
     ("GET", "/settings", settings.show, Right.READ_SETTINGS),
+    ("GET", "/practice", practice.show, Right.PRACTISE),
+    ("GET", "/practice/now", practice.now, Right.PRACTISE),
+    ("POST", "/practice/call", practice.call, Right.PRACTISE),
+    ("POST", "/practice/rhythm", practice.rhythm, Right.PRACTISE),
 )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from agent_desk import language
 from agent_desk.language import gettext as _
 
 Body = Mapping[str, Any]
@@ -43,6 +44,12 @@ def call_result(result: str) -> Pill:
 def call_pill(state: str, result: str) -> Pill:
     """A call in a list: how it stands, and when it is over how it came out."""
     return call_result(result) if state == "ended" and result else call_state(state)
+
+
+def scene(scenes: Sequence[Body], name: str) -> str:
+    """What an elder of the practice town calls about; the town's own data has the words."""
+    title = "title" if language.current() == language.CHINESE else "english"
+    return next((str(one[title]) for one in scenes if one["name"] == name), name)
 
 
 def entry(name: str) -> str:

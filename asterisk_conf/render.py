@@ -203,7 +203,8 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "ring_s": RING_S,
         "queues": settings.queues,
         "seats": [
-            seat.model_dump() | {"password": passwords[seat.extension]} for seat in settings.seats
+            seat.model_dump() | {"password": passwords[seat.extension], "penalty": seat.penalty}
+            for seat in settings.seats
         ],
         "trunks": [_trunk(trunk, numbers.hotline) for trunk in settings.trunks],
         "sites": settings.sites,
@@ -283,7 +284,9 @@ def _never(settings: Settings) -> list[str]:
 def _rescue_seats(settings: Settings) -> list[str]:
     """The phones that the dialplan rings for an emergency: those that serve it, and the fallback
     phone of each site."""
-    serving = (seat.extension for seat in settings.seats if "emergency" in seat.queues)
+    serving = (
+        seat.extension for seat in settings.seats if "emergency" in seat.queues and not seat.penalty
+    )
     return list(dict.fromkeys((*serving, *settings.fallback_phones.values())))
 
 

@@ -24,13 +24,14 @@ from typing import Final
 
 from asterisk_conf.instance import AsteriskFailed, Bind, Instance, service_user
 from asterisk_conf.render import centre_instance
-from home import BadHome, Home
+from home import PRACTICE, BadHome, Home
 from launch import asterisk_tree, findings, looks
 from launch.alarms import of_alarms
 from launch.findings import AsteriskSeen, Finding, Level, Lines, Port
 from launch.identity import become, user_of
 from launch.settle import own_binds
 from launch.steps import SetupError, is_root, say
+from practice import settings_in
 from settings import BadConfig, Settings, load
 
 CANNOT_LOOK: Final = 2
@@ -46,7 +47,8 @@ async def examine(home: Home, config: Path | None) -> list[Finding]:
         findings.of_backup(looks.backup_age(home, now), str(home.root / looks.BACKUP_MARK)),
     ]
     try:
-        settings = load(config or home.config)
+        written = load(config or home.config)
+        settings = settings_in(home, written)
     except BadConfig as wrong:
         found.append(
             findings.to_do(
@@ -56,6 +58,7 @@ async def examine(home: Home, config: Path | None) -> list[Finding]:
             )
         )
         return in_order(found)
+    found.append(findings.of_mode(home.mode, len(written.trunks)))
     return in_order([*await of_settings(settings, home, now), *found])
 
 
@@ -78,7 +81,7 @@ async def of_settings(settings: Settings, home: Home, now: datetime) -> list[Fin
             zone=settings.centre.time_zone,
         ),
         findings.of_certificate(settings, now, ends_at, unusable),
-        findings.of_rescue(live=settings.rescue.live),
+        findings.of_rescue(live=settings.rescue.live, practice=home.mode == PRACTICE),
     ]
     if not problem and migrated:
         found.append(findings.of_outbox(waiting, age))

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from home import PRACTICE
 from settings import Settings, is_loopback, split
 
 DAYS_OF_RECORDINGS: Final = 30
@@ -195,6 +196,18 @@ class Lines:
     registrations: Mapping[str, str]
 
 
+def of_mode(mode: str, trunks: int) -> Finding:
+    """Whether this home is in earnest; `trunks` is how many carriers the settings file has."""
+    if mode != PRACTICE:
+        return fine("This is a real home: its carriers are loaded.")
+    left_out = f", and the {trunks} in the settings not loaded" if trunks else ""
+    return note(
+        f"This is a practice home: the only carrier is the invented town{left_out}.",
+        "No call leaves this machine; 110, 119 and 120 are the town's own.",
+        "For the real centre, start with a carrier in careline.toml and another --home.",
+    )
+
+
 def of_trunks(settings: Settings, lines: Lines) -> list[Finding]:
     """A trunk that registers must be registered, the others must answer."""
     found = []
@@ -309,8 +322,10 @@ def of_backup(age: timedelta | None, mark: str) -> Finding:
     return fine(f"The last backup is {age.total_seconds() / 3600:.0f} hours old.")
 
 
-def of_rescue(*, live: bool) -> Finding:
+def of_rescue(*, live: bool, practice: bool = False) -> Finding:
     """Whether 110, 119 and 120 leave the centre."""
+    if practice:
+        return fine("Practice: calls to 110, 119 and 120 reach the town's own and nobody else.")
     if live:
         return fine("rescue.live is true: calls to 110, 119 and 120 leave the centre.")
     return note(
@@ -324,6 +339,7 @@ DOES: Final = {
     "controller": "Calls reach a person without it, but without menu, and nothing of them is kept.",
     "desk": "Nobody sees the board, the elders or the orders.",
     "worker": "Recordings wait to be made.",
+    "practice": "The elders of the practice town do not call.",
 }
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from asterisk_conf.instance import AsteriskFailed, Instance
 from control import Controller
-from home import Home
+from home import PRACTICE, Home
 from launch import asterisk_tree, processes
 from launch.findings import AsteriskSeen, Lines
 from launch.settle import old_transports
@@ -103,7 +103,8 @@ def read_lines(contacts: str, registrations: str) -> Lines:
 async def look_at_processes(home: Home, settings: Settings) -> dict[str, str]:
     """Each process: answers, silent or down."""
     found = {}
-    for name in processes.NAMES:
+    practice = ("practice",) if home.mode == PRACTICE else ()
+    for name in (*processes.NAMES, *practice):
         pids = processes.find(home, name)
         if not pids:
             found[name] = "down"

@@ -99,6 +99,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="make the machine ready and run Careline")
     run.add_argument("--home", type=Path, help="where everything is kept (database, recordings, …)")
     run.add_argument("--config", type=Path, help="the settings file (default: careline.toml)")
+    run.add_argument(
+        "--practice", action="store_true", help="with invented elders, and no carrier at all"
+    )
     install = commands.add_parser("install", help="write systemd units that run Careline")
     install.add_argument("--home", type=Path, help="where everything is kept")
     install.add_argument("--config", type=Path, help="the settings file (default: the home's own)")
@@ -132,7 +135,8 @@ def default_home() -> Path:
 
 def _run(options: argparse.Namespace) -> int:
     make_ready(wants_to_run())
-    become(["-m", "launch.supervise", *_places(options, default_home())])
+    practice = ["--practice"] if options.practice else []
+    become(["-m", "launch.supervise", *_places(options, default_home()), *practice])
 
 
 def _install(options: argparse.Namespace) -> int:

@@ -23,12 +23,13 @@ from typing import Final
 from asterisk_conf.instance import AsteriskFailed, Bind, Instance, service_user
 from asterisk_conf.ports import AGI_PORT
 from asterisk_conf.render import centre_instance, render
-from home import BadHome, Home
+from home import PRACTICE, BadHome, Home
 from launch import asterisk_tree
 from launch.child import ChildFailed
 from launch.identity import become_service_user
 from launch.processes import of_services
 from launch.steps import CHECKOUT, SetupError, say
+from practice import choose, is_service, settings_in
 from settings import EXAMPLE, BadConfig, Settings, load, split
 
 CANNOT_START: Final = 2
@@ -66,14 +67,27 @@ def refuse_beside_services(home: Home) -> None:
         )
 
 
-def settle_home(home: Home, config: Path | None) -> tuple[Settings, Path]:
-    """Make the home, and the settings file in it at the first start; returns settings and file."""
+def settle_home(
+    home: Home, config: Path | None, *, practice: bool = False, as_service: bool = True
+) -> tuple[Settings, Path]:
+    """Make the home, and the settings file in it at the first start; returns settings and file.
+
+    The settings are those of the home's mode, which the first start decides (`practice.choose`).
+    """
     home.prepare()
     file = config or home.config
     if not file.exists() and config is None:
         shutil.copyfile(CHECKOUT / EXAMPLE, file)
         say(f"wrote {file}; every setting is explained there")
-    return load(file), file
+    settings = load(file)
+    if choose(settings, home, asked=practice, as_service=as_service) == PRACTICE:
+        say(
+            "practice: every call stays in an invented town, and no carrier is loaded; for the "
+            f"real centre put a carrier into {file} and name another --home"
+        )
+    elif not settings.trunks:
+        say(f"there is no carrier in {file}: nobody outside can call or be called")
+    return settings_in(home, settings), file
 
 
 def check_ports(settings: Settings) -> None:
@@ -145,18 +159,24 @@ async def settle_all(settings: Settings, home: Home) -> None:
         await drain(asterisk, begin=False)
 
 
-def from_command_line(doc: str | None, work: Callable[[Settings, Home, Path], None]) -> int:
+def from_command_line(
+    doc: str | None, work: Callable[[Settings, Home, Path], None], *, may_practise: bool = False
+) -> int:
     """Become the home's user, settle the home, do the work; returns the exit code."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--config", type=Path)
+    parser.add_argument("--practice", action="store_true")
     given = parser.parse_args()
     home = Home(given.home)
     # What a home keeps is about people: nobody else on this machine may read it.
     os.umask(0o077)
     try:
         become_service_user(home)
-        settings, config = settle_home(home, given.config)
+        settings, config = settle_home(
+            home, given.config,
+            practice=given.practice, as_service=not may_practise or is_service(),
+        )  # fmt: skip
         with only_one(home):
             work(settings, home, config)
     except (

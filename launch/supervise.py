@@ -1,5 +1,7 @@
 """Starts everything in a home and keeps it running: Asterisk and Careline's three processes.
 
+Without a carrier in the settings, or with --practice, the practice town is kept beside them.
+
 Runs in the virtual environment, after the launcher made the machine ready. What dies is started
 again. Ctrl-C stops all; while people talk the first one only drains: new calls are refused, so that
 the carrier delivers them elsewhere, and the last talk ends everything. When this process is killed,
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from asterisk_conf.instance import AsteriskFailed, Instance
-from home import Home
+from home import PRACTICE, Home
 from launch.asterisk_logs import keep_short
 from launch.child import Child
 from launch.processes import NAMES
@@ -33,6 +35,7 @@ from launch.settle import (
     settle_database,
 )
 from launch.steps import say
+from launch.town import PracticeTown
 from settings import Settings
 
 HANG_UP_S: Final = 2.0
@@ -49,7 +52,11 @@ class House:
         self.asterisk: Final[Instance] = settle_asterisk(settings, home)
         words = ["--home", str(home.root), "--config", str(config)]
         self.children: Final = [Child(name, words, home.logs) for name in NAMES]
+        self.town: Final = (
+            PracticeTown(settings, home, self.asterisk, words) if home.mode == PRACTICE else None
+        )
         self._keeping: Final[list[asyncio.Task[Any]]] = []
+        self._town_keeping: asyncio.Task[None] | None = None
         # Until a start has found out: what runs there may have people on the line.
         self._adopted = self.asterisk.pid is not None
 
@@ -71,6 +78,19 @@ class House:
             self._keeping.append(asyncio.ensure_future(child.keep()))
         self._keeping.append(asyncio.ensure_future(self._keep_asterisk()))
         self._keeping.append(asyncio.ensure_future(keep_short(self.asterisk)))
+
+    def open_town(self) -> None:
+        """Begin to practise, where it is practised; nobody waits for the town."""
+        if self.town:
+            self._town_keeping = asyncio.ensure_future(self.town.keep())
+
+    async def close_town(self) -> None:
+        """The town's calls end, and no more come."""
+        if self._town_keeping:
+            self._town_keeping.cancel()
+            await asyncio.wait((self._town_keeping,))
+        if self.town:
+            await self.town.stop()
 
     async def _start_asterisk(self) -> None:
         self._adopted = not await self.asterisk.start()
@@ -168,8 +188,10 @@ async def run_house(house: House) -> None:
             return
         raise
     announce(house)
+    house.open_town()
     try:
         await asking
+        await house.close_town()
         if live := await house.channels():
             await drain(house.asterisk, begin=True)
             say(f"draining: {live} channels are up, new calls are refused; Ctrl-C again stops now")
@@ -199,6 +221,7 @@ def announce(house: House) -> None:
         "desk": f"{scheme}://{addresses.desk_address}",
         "sip": addresses.sip_address,
         "home": str(house.home.root),
+        "mode": house.home.mode,
     }
     print(json.dumps(line), flush=True)
 
@@ -208,7 +231,7 @@ def main() -> int:
         refuse_beside_services(home)
         asyncio.run(run_house(House(settings, home, config)))
 
-    return from_command_line(__doc__, run)
+    return from_command_line(__doc__, run, may_practise=True)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from telephony.call_clocks import CallClocks
 from telephony.listings import Listings, take
 from telephony.reconcile import OpenCall, missed_events
 from telephony.seat_keys import press
-from telephony.switchboard import Change, Consequence, PictureNow, Switchboard
+from telephony.switchboard import MISSED_PENALTY, Change, Consequence, PictureNow, Switchboard
 from telephony.translate import Translator, plain
 from workflows.commands import Command
 from workflows.errors import StoreDown
@@ -171,7 +171,9 @@ class Listener:
         """Beside the events: they must not wait for an answer of Asterisk."""
         members = self._switchboard.exchange.members_of(f"PJSIP/{effect.seat}")
         try:
-            await press(self._ami, effect, tuple(member.queue for member in members))
+            # A robot's place in the order, behind all persons, is never changed.
+            queues = tuple(m.queue for m in members if m.penalty <= MISSED_PENALTY)
+            await press(self._ami, effect, queues)
         except (AmiDown, AmiRefused, TimeoutError) as cause:
             # After the next connect the seat is read anew, as it is then.
             logger.warning("%s was not done: %s", effect, cause)

@@ -157,7 +157,7 @@ class Switchboard:
             id=extension,
             phone=self._phone(f"PJSIP/{extension}"),
             pause=next((m.reason for m in members if m.paused), None),
-            missed=any(m.penalty >= MISSED_PENALTY for m in members),
+            missed=any(m.penalty == MISSED_PENALTY for m in members),
             wrap_up_until=self._wrap_up_until(members),
         )
 
