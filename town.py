@@ -63,7 +63,7 @@ async def practice(settings: Settings, home: Home, ready: Callable[[], None]) ->
 
 
 async def tell_contacts(link: Controller, numbers: Sequence[str]) -> None:
-    """Have Asterisk know the new elders' contacts; the controller compares all at its next start."""
+    """Have Asterisk know the contacts of the new elders before the first of them calls."""
     if not numbers:
         return
     wish = RenewContacts(case_id=BY, at=datetime.now(UTC), by=BY, numbers=tuple(numbers))

@@ -91,8 +91,21 @@ def end_calls(house: House) -> None:
 
 
 def wait_playing(house: House) -> None:
+    """Return when the town plays, and the centre knows that its carrier is there."""
     wait_until(house.home.town_socket.exists, 40, "the town plays", house.said)
     wait_until(lambda: ask(house, "/")["up"], 20, "the town's telephones")
+    centre = centre_of(house)
+    try:
+        wait_until(lambda: _answers(centre), 40, "the town's carrier")
+    finally:
+        centre.close()
+
+
+def _answers(centre: Observer) -> bool:
+    return any(
+        detail.get("Status") == "Reachable"
+        for detail in centre.list_of("PJSIPShowEndpoint", Endpoint="trunk-practice")
+    )
 
 
 async def talked(session: AsyncSession) -> CallRecord | None:
@@ -134,6 +147,7 @@ def test_a_robot_never_takes_what_a_person_could(place: Path, house_block: Block
     config = config_of(place / "person.toml", house_block, 3600)
     with practising(place / "person", config) as house:
         wait_playing(house)
+        end_calls(house)
         with town_of(house, house_block, place / "phones") as phones:
             seat = phones.carrier.phone("1001").answers(1.0, 740)
             phones.carrier.phone("1002").rings()
@@ -178,6 +192,7 @@ def test_the_rescue_numbers_and_families_answer_in_the_town(
     config = config_of(place / "rescue.toml", house_block, 3600)
     with practising(place / "rescue", config) as house:
         wait_playing(house)
+        end_calls(house)
         with town_of(house, house_block, place / "rescue-phones") as phones:
             seat = phones.carrier.phone("1001")
             for number in ("120", "119", "110", "03742610000", "2601002"):
