@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from sql.codec import PROCESSES
+from sql.codec import PROCESSES, WITHOUT_CASE
 from workflows import call, commands, events, order
 from workflows.commands import CancelOrder, Command
 from workflows.errors import NotAllowed
@@ -66,9 +66,7 @@ def test_every_event_belongs_to_one_process() -> None:
     assert len(handled) == len(set(handled))
     named = [thing for module in (events, commands) for thing in vars(module).values()]
     known = {one for one in named if isinstance(one, type) and issubclass(one, Event)}
-    # A seat is as its phone and its queues are: its wishes go to the switchboard.
-    of_seats = {commands.PauseSeat, commands.ResumeSeat}
-    assert set(handled) == known - {Event, Command} - of_seats
+    assert set(handled) == known - {Event, Command} - set(WITHOUT_CASE)
 
 
 def test_a_process_is_found_by_its_event_and_by_its_name() -> None:
