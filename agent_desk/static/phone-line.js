@@ -197,7 +197,8 @@ export class Line {
     this.#follow(inviter, { who: "", number: clean, call: "", since: Date.now() });
     let why = "";
     inviter.stateChange.addListener((state) => {
-      if (state === SessionState.Terminated) this.#end(why);
+      // SIP.js says why only after it has said that.
+      if (state === SessionState.Terminated) setTimeout(() => this.#end(why));
     });
     await inviter.invite({
       requestDelegate: {
