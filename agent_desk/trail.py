@@ -44,7 +44,7 @@ def action(name: str) -> str:
 def subject(kind: str) -> str:
     return {
         "elder": _("Elder"), "user": _("User"), "order": _("Order"), "call": _("Call"),
-        "emergency": _("Emergency"),
+        "emergency": _("Emergency"), "menu": _("Menu"),
     }.get(kind, kind)  # fmt: skip
 
 
