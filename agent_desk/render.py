@@ -11,7 +11,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from agent_desk import formats, language, trail, words
+from agent_desk import formats, guide, language, trail, words
 from agent_desk.desk import DESK, VISITOR
 from agent_desk.formats import Formats
 from agent_desk.language import gettext as _
@@ -91,6 +91,12 @@ def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str
     return [(path, word) for path, word, right in every if may(visitor, right)]
 
 
+def help_page(request: web.Request) -> str:
+    """The name of the help text of the page that answers this request."""
+    resource = request.match_info.route.resource
+    return guide.page_of(resource.canonical if resource else "")
+
+
 def page(request: web.Request, template: str, status: int = 200, **context: Any) -> web.Response:
     """The rendered template. Never cached; the frame around it knows who is signed in."""
     visitor = request.get(VISITOR)
@@ -105,6 +111,7 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "path": request.path,
         "places": places(visitor, is_practice=request.app[DESK].is_practice),
         "other_language": other_language(request),
+        "help_page": help_page(request),
         "now": datetime.now(UTC),
     }
     return aiohttp_jinja2.render_template(template, request, frame | context, status=status)

@@ -12,6 +12,7 @@ from agent_desk.pages import (
     board,
     calls,
     elders,
+    guide,
     menus,
     orders,
     phone,
@@ -79,6 +80,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", "/practice/now", practice.now, Right.PRACTISE),
     ("POST", "/practice/call", practice.call, Right.PRACTISE),
     ("POST", "/practice/rhythm", practice.rhythm, Right.PRACTISE),
+    ("GET", "/help", guide.show, Right.ANYONE),
+    ("GET", r"/help/{page:[a-z\-]{1,20}}", guide.show, Right.ANYONE),
 )
 
 

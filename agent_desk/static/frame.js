@@ -1,4 +1,5 @@
-// What every page needs: a form is sent once, and the page can be used again after going back.
+// What every page needs: a form is sent once, the page can be used again after going back, and its
+// help is one key away.
 
 const sent = new WeakSet();
 
@@ -18,4 +19,12 @@ window.addEventListener("pageshow", () => {
     sent.delete(form);
     for (const button of form.querySelectorAll("button")) button.removeAttribute("aria-busy");
   }
+});
+
+// "?" opens the help of this page; in a field it is a question mark.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "?" && event.key !== "？") return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  if (event.target.matches("input, textarea, select, [contenteditable]")) return;
+  document.getElementById("help")?.click();
 });
