@@ -122,6 +122,16 @@ class BoardFeed:
             if kind == "seat"
         }
 
+    def call_at(self, seat: str) -> str:
+        """The id of the call that is talked at this seat, else of one that rings there."""
+        order = ("talking", "ringing", "entered", "waiting")
+        mine = [
+            (order.index(item["state"]), key)
+            for (kind, key), item in self._picture.items().items()
+            if kind == "call" and item["state"] in order and seat in item["at"]
+        ]
+        return min(mine)[1] if mine else ""
+
     def read(self) -> AsyncIterator[Message]:
         """The snapshot, then everything that changes."""
         return self._feed.read()

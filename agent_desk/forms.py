@@ -70,6 +70,10 @@ class SignIn(Form):
     next: str = "/"
 
 
+class Caller(Form):
+    elder_id: int
+
+
 class Draft(Form):
     """The fields of a wrap-up as far as they are typed."""
 

@@ -125,10 +125,12 @@ class Picture:
             # A new item: the drawn one is kept for when the ringing is over.
             item = dict(shown["call", call.id])
             seat = self._seat_name(ringing["seat"])
-            seats = item["seats"] if item["state"] == State.RINGING.value else []
+            is_known = item["state"] == State.RINGING.value
+            seats, at = (item["seats"], item["at"]) if is_known else ([], [])
             item |= {
                 "state": State.RINGING.value,
                 "seats": seats if seat in seats else [*seats, seat],
+                "at": at if ringing["seat"] in at else [*at, ringing["seat"]],
             }
             shown["call", call.id] = item
 
@@ -177,7 +179,8 @@ class Picture:
             "number": self._masked(call.caller if is_inbound else call.callee),
             "queue": call.queue,
             "place": place,
-            "seats": self._seats_of(call),
+            "seats": [self._seat_name(seat) for seat in _seats_of(call)],
+            "at": _seats_of(call),
             "since": _ms(_since(call)),
             "entered": _ms(call.entered_at),
             "ended": _ms(call.ended_at),
@@ -189,17 +192,16 @@ class Picture:
             "legs_over": sum(leg.ended_at is not None for leg in call.legs),
         }
 
-    def _seats_of(self, call: Call) -> list[str]:
-        """Which seats ring, or which one talks, by name and extension."""
-        if call.state is State.RINGING and call.direction is Direction.INBOUND:
-            extensions = [leg.who for leg in call.legs if leg.id in call.ringing]
-        else:
-            extensions = [call.seat] if call.seat else []
-        return [self._seat_name(extension) for extension in extensions]
-
     def _seat_name(self, extension: str) -> str:
         name = self._names.get(extension, "")
         return f"{name} {extension}" if name and name != extension else extension
+
+
+def _seats_of(call: Call) -> list[str]:
+    """The extensions of the seats that ring, or of the one that talks."""
+    if call.state is State.RINGING and call.direction is Direction.INBOUND:
+        return [leg.who for leg in call.legs if leg.id in call.ringing]
+    return [call.seat] if call.seat else []
 
 
 def _queued_at(call: Call) -> datetime:

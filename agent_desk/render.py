@@ -78,6 +78,7 @@ def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str
     practice = (("/practice", _("Practice town"), Right.PRACTISE),) if is_practice else ()
     every = (
         ("/", _("Live board"), Right.WATCH_BOARD),
+        ("/seat", _("My seat"), Right.USE_PHONE),
         ("/calls", _("Calls"), Right.READ_CALLS),
         ("/orders", _("Orders"), Right.READ_ORDERS),
         ("/elders", _("Elders"), Right.READ_ELDERS),

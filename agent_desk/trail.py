@@ -36,6 +36,7 @@ def action(name: str) -> str:
         "CloseAnswered": _("closed it as answered"),
         "CancelOrder": _("cancelled it"),
         "CallAgain": _("had it called again"),
+        "NameCaller": _("said who calls"),
         "WrapUpCall": _("wrapped the call up"),
     }
     return known.get(name, name)
@@ -81,6 +82,8 @@ def said(key: str, value: Any) -> str:
             return choices[value]
         case str() if key == "role":
             return words.role(value)
+        case [{"uid": _uid, "name": _name}, *_rest]:
+            return "、".join(f"{one['name']} {one['uid']}" for one in value)
         case {"call_class": what, "note": note}:
             return f"{words.call_class(what)} {note}".strip()
         case [dict(), *_rest]:
@@ -123,5 +126,5 @@ def _other_labels() -> Mapping[str, str]:
         "role": _("Role"), "is_active": _("May sign in"), "state": _("State"),
         "order_no": _("Order"), "content": _("What is needed"),
         "requirement": _("How, when, what to mind"), "outcome": _("Answer"),
-        "wrap_up": _("Wrap-up"),
+        "elders": _("Elders"), "wrap_up": _("Wrap-up"),
     }  # fmt: skip

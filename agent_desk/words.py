@@ -349,6 +349,9 @@ def _of_links(event: str, body: Body) -> Step | None:
         case "ChooseOrder":
             chose = _("%(by)s ties the call to order %(order_no)s")
             return Step(chose % {"by": body["by"], "order_no": body["order_no"]}, tone="act")
+        case "NameCaller":
+            whose = _("%(by)s says who calls: %(elder)s")
+            return Step(whose % {"by": body["by"], "elder": body["elder"]["name"]}, tone="act")
         case "WrapUpCall":
             said = _("%(by)s wrapped up: %(what)s")
             what = call_class(body["call_class"])

@@ -33,7 +33,7 @@ from sql.projections import project
 from sql.queries.elders import ids_by_number
 from sql.writes import Writes
 from workflows import order
-from workflows.commands import ChooseOrder, Command, JudgeRequest, OpenOrder
+from workflows.commands import ChooseOrder, Command, JudgeRequest, NameCaller, OpenOrder
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
@@ -165,6 +165,12 @@ class SqlTransaction:
                 if await self._session.get(Elder, elder_id) is None:
                     raise NotFound(f"there is no elder {elder_id}")
                 return event
+            case NameCaller():
+                named = await self._session.get(Elder, event.elder_id)
+                if named is None:
+                    raise NotFound(f"there is no elder {event.elder_id}")
+                known = KnownElder(id=named.id, name=named.full_name, uid=named.elder_uid)
+                return replace(event, elder=known)
             case ChooseOrder():
                 chosen = await self._session.get(WorkOrder, event.order_id)
                 over = (order.State.CLOSED.value, order.State.CANCELLED.value)

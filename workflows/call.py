@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from workflows import recording
 from workflows.call_facts import Call, Direction, Result, State, WrapUp, record
-from workflows.commands import ChooseOrder, OpenOrder, WrapUpCall
+from workflows.commands import ChooseOrder, NameCaller, OpenOrder, WrapUpCall
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -358,6 +358,7 @@ PROCESS: Final = Process(
         OpenOrder,
         ChooseOrder,
         WrapUpCall,
+        NameCaller,
     ),
     begin=begin,
     step=step,

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 
 from workflows import recording
-from workflows.commands import ChooseOrder
+from workflows.commands import ChooseOrder, NameCaller
 from workflows.events import (
     CallArrived,
     CallClass,
@@ -154,7 +154,8 @@ def record(call: Call, event: Event) -> Call:
                 call,
                 entered_at=event.at, entry=event.entry, caller=event.caller, callee=event.callee,
                 caller_raw=event.caller_raw, caller_name=event.caller_name, trunk=event.trunk,
-                node=event.node, elders=event.elders,
+                # Whom a person has named stays, however often the arrival is told.
+                node=event.node, elders=call.elders or event.elders,
                 legs=with_first_leg(call, "caller", event.caller, event.at),
             )  # fmt: skip
         case CallPlaced():
@@ -206,6 +207,8 @@ def record_aftermath(call: Call, event: Event) -> Call:
                 ended_at=end_of(call, event), ended_uncertain=True,
                 ringing=(), position=0, legs=legs,
             )  # fmt: skip
+        case NameCaller(elder=KnownElder() as elder):
+            return replace(call, elders=(elder,))
         case CallImported():
             return replace(call, imported_at=call.imported_at or event.at)
         case RecordingMade():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from workflows.events import CallClass, Event
+from workflows.events import CallClass, Event, KnownElder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,14 @@ class ChooseOrder(Command):
 
     order_id: str
     order_no: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameCaller(Command):
+    """Say which elder it is who calls (ACD-16). The store completes `elder`."""
+
+    elder_id: int
+    elder: KnownElder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from sql import audit
 from sql.models import CallRecord, Elder, Journal, WorkOrder
 from sql.numbers import e164
 from sql.queries import calls, elders, orders, people, record
-from workflows.commands import ChooseOrder, OpenOrder
+from workflows.commands import ChooseOrder, NameCaller, OpenOrder
 
 ONE_PLAYING: Final = timedelta(hours=1)
 
@@ -182,6 +182,23 @@ async def choose_order(request: web.Request) -> web.StreamResponse:
     if refused:
         return await answer(request, refused.status, refused=refused)
     raise web.HTTPSeeOther(back_to(request, filled.typed))
+
+
+async def name_caller(request: web.Request) -> web.StreamResponse:
+    """Say which elder calls: of two on one number, or with a number that nobody knew (ACD-16)."""
+    filled = await forms.read(request, forms.Caller)
+    if filled.form is None:
+        raise web.HTTPBadRequest(text=_("No elder was chosen."))
+    named = NameCaller(
+        case_id=request.match_info["call_id"],
+        at=datetime.now(UTC),
+        by=visitor_of(request).name,
+        elder_id=filled.form.elder_id,
+    )
+    refused = await wish(request, named)
+    if refused:
+        return await answer(request, refused.status, refused=refused)
+    raise web.HTTPSeeOther(back_to(request, filled.typed, ""))
 
 
 async def recording(request: web.Request) -> web.StreamResponse:

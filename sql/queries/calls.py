@@ -87,6 +87,22 @@ async def journal(session: AsyncSession, call_id: str) -> Sequence[Journal]:
     return rows.all()
 
 
+async def to_wrap_up(session: AsyncSession, seat: str, since: datetime) -> str | None:
+    """The id of the last call that this seat talked in since then and did not wrap up."""
+    return await session.scalar(
+        select(CallRecord.id)
+        .where(
+            CallRecord.seat == seat,
+            CallRecord.state == "ended",
+            CallRecord.answered_at.is_not(None),
+            CallRecord.wrapped_up_at.is_(None),
+            CallRecord.ended_at >= since,
+        )
+        .order_by(CallRecord.ended_at.desc())
+        .limit(1)
+    )
+
+
 async def draft(session: AsyncSession, call_id: str, by: str) -> dict[str, str]:
     """What this person typed of the call's wrap-up and has not sent; empty for nothing."""
     kept = await session.get(WrapUpDraft, (call_id, by))

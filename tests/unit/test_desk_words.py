@@ -87,7 +87,7 @@ BODY = {
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
     "since": "2026-04-18T09:30:05+08:00",
-    "call_class": "other", "note": "…",
+    "call_class": "other", "note": "…", "elder": {"name": "…"},
 }  # fmt: skip
 
 

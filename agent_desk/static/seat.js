@@ -1,0 +1,85 @@
+// My seat's page follows the board's feed: the call that rings or is talked here, then its wrap-up.
+// Of a call that goes on only the parts marked data-live are taken over; what is typed stays.
+
+import { follow } from "/static/feed.js";
+import { keepTicking, setServerTime, tick } from "/static/ticking.js";
+
+const AGAIN_MS = 700;
+const main = () => document.getElementById("main");
+const seat = main().dataset.seat;
+const calls = new Map();
+let known = null;
+let isReading = false;
+let isWanted = false;
+setServerTime(Number(main().dataset.now));
+
+/** What the feed says of this seat and of the call on the page. */
+function mine() {
+  const shown = main().dataset.call;
+  return [...calls].filter(([id, item]) => id === shown || (item.state !== "ended" && item.at.includes(seat)));
+}
+
+function look() {
+  const now = JSON.stringify(mine());
+  if (now === known) return;
+  known = now;
+  readAgain();
+}
+
+async function readAgain() {
+  isWanted = true;
+  if (isReading) return;
+  isReading = true;
+  try {
+    while (isWanted) {
+      isWanted = false;
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.ok && !answer.redirected) takeOver(await answer.text());
+    }
+  } catch {
+    setTimeout(readAgain, AGAIN_MS);
+  } finally {
+    isReading = false;
+  }
+  // The ringing is heard before the call is written down.
+  const here = mine().filter(([, item]) => item.state !== "ended");
+  if (here.length && !here.some(([id]) => id === main().dataset.call)) setTimeout(readAgain, AGAIN_MS);
+}
+
+function takeOver(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html");
+  const next = fresh.getElementById("main");
+  if (!next) return;
+  if (next.dataset.call !== main().dataset.call) {
+    main().replaceWith(document.importNode(next, true));
+    known = JSON.stringify(mine());
+  } else {
+    for (const old of document.querySelectorAll("[data-live]")) {
+      const part = fresh.getElementById(old.id);
+      if (part && !old.contains(document.activeElement)) old.replaceWith(document.importNode(part, true));
+    }
+  }
+  tick();
+}
+
+follow({
+  snapshot({ now, items }) {
+    setServerTime(now);
+    calls.clear();
+    for (const one of items) if (one.kind === "call") calls.set(one.key, one.item);
+    look();
+  },
+  put(kind, key, item) {
+    if (kind === "call") calls.set(key, item);
+    look();
+  },
+  drop(kind, key) {
+    if (kind === "call") calls.delete(key);
+    look();
+  },
+  away() {},
+  back() {},
+  lost() {},
+});
+
+keepTicking();
