@@ -77,7 +77,7 @@ def test_an_elder_calls_now_and_is_on_the_board(town: Page, house: House) -> Non
     expect(shown).to_contain_text("用药咨询")
     # A second click while the elder calls is refused in words.
     town.locator("tr", has_text="陈德山").get_by_role("button", name="来电不说话").click()
-    expect(town.get_by_role("alert")).to_contain_text("正在通话")
+    expect(town.locator(".notice")).to_contain_text("正在通话")
     # A robot answers; the page follows by itself, and the link leads to the call.
     town.goto("/practice")
     expect(shown.locator("a")).to_be_visible(timeout=START_MS)
