@@ -94,7 +94,7 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
     rounds = RecordingRound(home.recordings, partial(store.owed, MakeRecording), link)
 
     async def listen() -> None:
-        async for message in link.feed():
+        async for message in link.feed("outbox"):
             if message["kind"] in ("outbox", "snapshot"):
                 rounds.look.set()
 

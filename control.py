@@ -7,6 +7,7 @@ snapshot again.
     POST /tell   {"event": {"type", "body"}, "because": outbox id or null}   → {"case": {…}}
     PUT  /phones {extension: password}: the seats whose telephone is in a browser, all of them → {}
     GET  /feed   WebSocket: {"seq", "kind", "data"}; the first has kind "snapshot"
+                 ?kind=call&kind=…: after the snapshot these kinds alone
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+)
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -59,38 +67,47 @@ class ControllerDown(CarelineError):
 
 
 class Feed:
-    """Numbers what changed and hands it to every reader; a reader too slow to keep up is cut."""
+    """Numbers what changed and hands it to every reader; a reader too slow to keep up is cut.
+
+    Each message is written as JSON once, however many read it.
+    """
 
     def __init__(self, snapshot: Callable[[], dict[str, Any]]) -> None:
         self._snapshot: Final = snapshot
-        self._readers: Final[set[asyncio.Queue[Message | None]]] = set()
+        self._readers: Final[dict[asyncio.Queue[str | None], Collection[str]]] = {}
         self.seq = 0
 
     def publish(self, kind: str, data: Any) -> None:
         self.seq += 1
-        message = {"seq": self.seq, "kind": kind, "data": data}
-        for reader in tuple(self._readers):
+        readers = [r for r, kinds in self._readers.items() if not kinds or kind in kinds]
+        if not readers:
+            return
+        message = json.dumps({"seq": self.seq, "kind": kind, "data": data})
+        for reader in readers:
             if reader.qsize() >= READER_BACKLOG:
-                self._readers.discard(reader)
+                del self._readers[reader]
                 reader.put_nowait(None)
             else:
                 reader.put_nowait(message)
 
     def end(self) -> None:
         """Send every reader away; whoever comes later is served all the same."""
-        for reader in tuple(self._readers):
+        for reader in self._readers:
             reader.put_nowait(None)
 
-    async def read(self) -> AsyncGenerator[Message, None]:
-        """The snapshot, then everything after it without a gap."""
-        reader: asyncio.Queue[Message | None] = asyncio.Queue()
-        self._readers.add(reader)
+    async def read(self, kinds: Collection[str] = ()) -> AsyncGenerator[str, None]:
+        """The snapshot, then everything after it without a gap, as JSON.
+
+        Of `kinds` alone when some are named; the numbers of the others are left out then.
+        """
+        reader: asyncio.Queue[str | None] = asyncio.Queue()
+        self._readers[reader] = kinds
         try:
-            yield {"seq": self.seq, "kind": "snapshot", "data": self._snapshot()}
+            yield json.dumps({"seq": self.seq, "kind": "snapshot", "data": self._snapshot()})
             while (message := await reader.get()) is not None:
                 yield message
         finally:
-            self._readers.discard(reader)
+            self._readers.pop(reader, None)
 
 
 def control_app(secret: str, feed: Feed, tell: Tell, keep_phones: KeepPhones) -> web.Application:
@@ -122,7 +139,8 @@ def control_app(secret: str, feed: Feed, tell: Tell, keep_phones: KeepPhones) ->
     async def show(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(heartbeat=5)
         await socket.prepare(request)
-        sending = asyncio.ensure_future(_send(feed, socket))
+        kinds = frozenset(request.query.getall("kind", ()))
+        sending = asyncio.ensure_future(_send(feed, kinds, socket))
         try:
             # Nothing is expected from the reader; this ends when it goes away.
             async for _ in socket:
@@ -182,10 +200,10 @@ def _read(body: object) -> tuple[Event, str | None]:
     return codec.load_event(body.get("event")), because
 
 
-async def _send(feed: Feed, socket: web.WebSocketResponse) -> None:
+async def _send(feed: Feed, kinds: Collection[str], socket: web.WebSocketResponse) -> None:
     try:
-        async for message in feed.read():
-            await socket.send_json(message)
+        async for message in feed.read(kinds):
+            await socket.send_str(message)
     except ConnectionError:
         return
     await socket.close()
@@ -261,11 +279,15 @@ class Controller:
             return said
         raise BY_NAME.get(said.get("kind", ""), NotAllowed)(said["error"])
 
-    async def feed(self) -> AsyncGenerator[Message, None]:
-        """Everything that changes, for ever; {"kind": "down"} whenever the controller is away."""
+    async def feed(self, *kinds: str) -> AsyncGenerator[Message, None]:
+        """Everything that changes, for ever; {"kind": "down"} whenever the controller is away.
+
+        After a snapshot come `kinds` alone when some are named.
+        """
+        wanted = [("kind", kind) for kind in kinds]
         while True:
             try:
-                async with self._http().ws_connect("/feed", heartbeat=5) as socket:
+                async with self._http().ws_connect("/feed", params=wanted, heartbeat=5) as socket:
                     async for message in socket:
                         if message.type is not WSMsgType.TEXT:
                             break

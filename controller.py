@@ -97,8 +97,8 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
 
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
-        handle_many=runner.handle_many, heard=picture.heard, open_calls=picture.open_calls,
-        changed=picture.changed, connected=connected,
+        handle_many=runner.handle_many, heard=picture.heard, refused=picture.refused,
+        open_calls=picture.open_calls, changed=picture.changed, connected=connected,
         stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
     )  # fmt: skip
     emergencies = Emergencies(

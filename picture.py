@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -28,10 +28,11 @@ from telephony.switchboard import (
     TrunkNow,
 )
 from workflows import call
-from workflows.call_facts import State
+from workflows.call_facts import Call, State
 from workflows.effects import RaiseAlarm
 from workflows.errors import StoreDown
 from workflows.events import (
+    CallArrived,
     CallEnded,
     CallVanished,
     Event,
@@ -72,6 +73,9 @@ class LivePicture:
         self._ready: Final = ready
         self._node: Final = node
         self._calls: Final[dict[str, dict[str, Any]]] = {}
+        # Calls that were heard and are not saved yet.
+        self._arrived: Final[dict[str, Call]] = {}
+        self._asking: Final[set[asyncio.Task[None]]] = set()
         self._alarms: Final[dict[str, dict[str, Any]]] = {}
         self._ringing: Final[dict[str, dict[str, Any]]] = {}
         self._unkept: Final[asyncio.Queue[Callable[[], Awaitable[object]]]] = asyncio.Queue()
@@ -113,6 +117,7 @@ class LivePicture:
         """Everything, as a JSON object."""
         return {
             "calls": list(self._calls.values()),
+            "arrived": [codec.dump(arrived) for arrived in self._arrived.values()],
             "alarms": list(self._alarms.values()),
             "seats": [asdict(seat) for seat in self._switchboard.seats.values()],
             "trunks": [asdict(trunk) for trunk in self._switchboard.trunks.values()],
@@ -120,11 +125,13 @@ class LivePicture:
         }
 
     def heard(self, event: Event) -> None:
-        """Show at once that a seat's phone rings; that the database has it is told later.
+        """Show a call and the phones that ring for it at once; what is saved is told later.
 
         The card must be on the seat's screen while the phone rings, whatever the database does.
         """
         match event:
+            case CallArrived() if event.case_id not in self._calls:
+                self._show_arrival(event)
             case SeatRang():
                 ringing = {
                     "call": event.case_id, "seat": event.seat, "leg": event.leg,
@@ -135,9 +142,40 @@ class LivePicture:
             case SeatMissed() | SeatAnswered() | LegEnded():
                 self._rings_no_more(event.leg)
             case CallEnded() | CallVanished():
+                self._arrival_over(event.case_id)
                 of_call = [r["leg"] for r in self._ringing.values() if r["call"] == event.case_id]
                 for leg in of_call:
                     self._rings_no_more(leg)
+
+    def refused(self, event: Event) -> None:
+        """What was heard could not be saved: a call that is on no record is not shown."""
+        if isinstance(event, CallArrived):
+            self._arrival_over(event.case_id)
+
+    def _show_arrival(self, event: CallArrived) -> None:
+        """The call as the arrival alone makes it; its elders follow as soon as they are read."""
+        arrived, _ = call.step(call.begin(event), event)
+        self._arrived[arrived.id] = arrived
+        self.feed.publish("arrived", codec.dump(arrived))
+        asking = asyncio.create_task(self._identify(arrived))
+        self._asking.add(asking)
+        asking.add_done_callback(self._asking.discard)
+
+    async def _identify(self, arrived: Call) -> None:
+        """Show whose number it is; readers of the database wait for no writer."""
+        try:
+            elders = await self._store.elders_of(arrived.caller)
+        except StoreDown as down:
+            logger.warning("a caller is not identified yet: %s", down)
+            return
+        # Saved or over meanwhile, it needs nothing more.
+        if elders and self._arrived.get(arrived.id) is arrived:
+            self._arrived[arrived.id] = known = replace(arrived, elders=elders)
+            self.feed.publish("arrived", codec.dump(known))
+
+    def _arrival_over(self, call_id: str) -> None:
+        if self._arrived.pop(call_id, None):
+            self.feed.publish("arrival_over", {"id": call_id})
 
     def _rings_no_more(self, leg: str) -> None:
         if ringing := self._ringing.pop(leg, None):
@@ -146,6 +184,8 @@ class LivePicture:
     def case_changed(self, process: str, case: Any) -> None:
         view = codec.dump(case)
         if process == "call":
+            # Every reader knows that the saved call takes the place of the one that was heard.
+            self._arrived.pop(case.id, None)
             if case.state is State.ENDED:
                 self._calls.pop(case.id, None)
             else:

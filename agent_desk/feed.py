@@ -20,7 +20,7 @@ from aiohttp import WSCloseCode, web
 
 from agent_desk.live import Item, Key, Picture
 from agent_desk.sessions import NOTED_EVERY, Sessions
-from control import Controller, Feed, Message
+from control import Controller, Feed
 from sql.codec import NotReadable
 from workflows.errors import StoreDown
 
@@ -37,7 +37,6 @@ class BoardFeed:
     def __init__(self, picture: Picture) -> None:
         self._picture: Final = picture
         self._feed: Final = Feed(self._snapshot)
-        self._shown: dict[Key, Item] = {}
         self._sockets: Final[dict[web.WebSocketResponse, str]] = {}
         self._noted: Final = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -99,13 +98,11 @@ class BoardFeed:
             self._feed.publish("back" if was_away else "away", {})
 
     def _publish_changes(self) -> None:
-        items = self._picture.items()
-        for key in self._shown.keys() - items.keys():
-            self._feed.publish("drop", {"kind": key[0], "key": key[1]})
-        for key, item in items.items():
-            if self._shown.get(key) != item:
+        for key, item in self._picture.changes().items():
+            if item is None:
+                self._feed.publish("drop", {"kind": key[0], "key": key[1]})
+            else:
                 self._feed.publish("put", _put(key, item))
-        self._shown = items
 
     def _snapshot(self) -> dict[str, Any]:
         return {
@@ -132,8 +129,8 @@ class BoardFeed:
         ]
         return min(mine)[1] if mine else ""
 
-    def read(self) -> AsyncIterator[Message]:
-        """The snapshot, then everything that changes."""
+    def read(self) -> AsyncIterator[str]:
+        """The snapshot, then everything that changes, as JSON."""
         return self._feed.read()
 
     # ── to the browsers ──────────────────────────────────────────────────────────────────────
@@ -165,7 +162,7 @@ class BoardFeed:
     async def _send(self, socket: web.WebSocketResponse) -> None:
         with suppress(ConnectionError):
             async for message in self.read():
-                await socket.send_json(message)
+                await socket.send_str(message)
             # Too slow to keep up: it connects again and reads the snapshot.
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 

@@ -24,6 +24,7 @@ Key = tuple[str, str]
 class Picture:
     """Takes the controller's messages one by one; `items` is what to show now.
 
+    Only what a message touches is drawn anew: with many calls up, most messages are about one.
     `queues` are always shown, `seats` are names by extension, `masked` hides a number's middle.
     """
 
@@ -34,12 +35,20 @@ class Picture:
         self._names: Final = dict(seats)
         self._masked: Final = masked
         self._calls: dict[str, Call] = {}
+        # Calls that the controller heard and has not saved yet; what is saved replaces them.
+        self._arrived: dict[str, Call] = {}
         self._alarms: dict[str, Item] = {}
         self._trunks: dict[str, Item] = {}
         self._seats: dict[str, Item] = {}
         self._ringing: dict[str, Item] = {}
-        self._drawn: dict[str, tuple[Call, int, Item]] = {}
+        self._places: Final[dict[str, int]] = {}
+        # In the order in which they were touched; a dictionary, for want of an ordered set.
+        self._touched: Final[dict[Key, None]] = {("queue", queue): None for queue in self._queues}
+        self._shown: Final[dict[Key, Item]] = {}
+        self._changed: dict[Key, Item | None] = {}
         self.is_away = True
+
+    # ── what the controller says ─────────────────────────────────────────────────────────────
 
     def take(self, kind: str, data: Mapping[str, Any]) -> None:
         """Take one message of the controller's feed. Raises codec.NotReadable for a bad one."""
@@ -50,80 +59,163 @@ class Picture:
                 self.is_away = True
             case "call":
                 self._take_call(codec.load(Call, data))
+            case "arrived":
+                self._take_arrival(codec.load(Call, data))
             case "alarm":
                 self._take_alarm(data)
-            case "alarm_ended":
-                self._alarms.pop(data["key"], None)
             case "trunk":
                 self._trunks[data["name"]] = dict(data)
+                self._touch("trunk", data["name"])
             case "seat":
                 self._take_seat(data)
             case "ringing":
                 self._ringing[data["leg"]] = dict(data)
+                self._touch("call", data["call"])
+            case "arrival_over" | "alarm_ended" | "ringing_over":
+                self._take_end(kind, data)
+
+    def _take_end(self, kind: str, data: Mapping[str, Any]) -> None:
+        match kind:
+            case "arrival_over":
+                self._arrived.pop(data["id"], None)
+                self._touch("call", data["id"])
+            case "alarm_ended":
+                self._alarms.pop(data["key"], None)
+                self._touch("alarm", data["key"])
             case "ringing_over":
                 self._ringing.pop(data["leg"], None)
+                self._touch("call", data["call"])
 
     def _take_snapshot(self, data: Mapping[str, Any]) -> None:
         calls = [codec.load(Call, call) for call in data["calls"]]
+        arrived = [codec.load(Call, call) for call in data.get("arrived", ())]
         # What was live here and is not live there ended while nobody told us; the list of calls
         # has it. What had ended already stays in sight.
         self._calls = {id_: c for id_, c in self._calls.items() if c.state is State.ENDED}
+        self._arrived, self._alarms, self._trunks, self._seats = {}, {}, {}, {}
+        self._places.clear()
+        for key in [*self._shown, *(("queue", queue) for queue in self._queues)]:
+            self._touch(*key)
         for call in calls:
             self._take_call(call)
-        self._alarms = {}
+        for call in arrived:
+            self._take_arrival(call)
         for alarm in data["alarms"]:
             self._take_alarm(alarm)
-        self._trunks = {trunk["name"]: dict(trunk) for trunk in data["trunks"]}
-        self._seats = {}
+        for trunk in data["trunks"]:
+            self.take("trunk", trunk)
         for seat in data["seats"]:
             self._take_seat(seat)
-        self._ringing = {ringing["leg"]: dict(ringing) for ringing in data.get("ringing", ())}
+        self._ringing = {}
+        for ringing in data.get("ringing", ()):
+            self.take("ringing", ringing)
         self.is_away = False
 
     def _take_call(self, call: Call) -> None:
+        before = self._calls.get(call.id)
+        self._arrived.pop(call.id, None)
         self._calls[call.id] = call
+        self._touch("call", call.id)
+        stood, stands = _stand(before), _stand(call)
+        if stood != stands:
+            self._places.pop(call.id, None)
+            for queue, _ in filter(None, (stood, stands)):
+                self._touch("queue", queue)
+        if call.state is State.ENDED:
+            self._forget_old_ends()
+
+    def _forget_old_ends(self) -> None:
         ended = [c for c in self._calls.values() if c.state is State.ENDED]
         ended.sort(key=lambda c: c.ended_at or c.entered_at, reverse=True)
         for old in ended[JUST_ENDED:]:
             del self._calls[old.id]
+            self._touch("call", old.id)
+
+    def _take_arrival(self, call: Call) -> None:
+        if call.id not in self._calls:
+            self._arrived[call.id] = call
+            self._touch("call", call.id)
 
     def _take_alarm(self, alarm: Mapping[str, Any]) -> None:
         # The alarm of a recording is named by its call, where the reason can be read.
         subject, _, call = alarm["key"].partition("/")
         about = call if subject == "recording" else ""
         self._alarms[alarm["key"]] = {**alarm, "call": about}
+        self._touch("alarm", alarm["key"])
 
     def _take_seat(self, seat: Mapping[str, Any]) -> None:
         name = seat.get("name") or self._names.get(seat["extension"], "")
         self._seats[seat["extension"]] = {**seat, "name": name}
+        self._touch("seat", seat["extension"])
+
+    def _touch(self, kind: str, key: str) -> None:
+        self._touched[kind, key] = None
+
+    # ── what to show ─────────────────────────────────────────────────────────────────────────
 
     def items(self) -> dict[Key, Item]:
         """Everything to show, by kind and key."""
-        places = self._places()
-        shown: dict[Key, Item] = {}
-        for call in self._calls.values():
-            shown["call", call.id] = self._drawn_call(call, places.get(call.id, 0))
-        self._drawn = {key: drawn for key, drawn in self._drawn.items() if key in self._calls}
-        self._show_ringing(shown)
-        for queue in self._known_queues():
-            shown["queue", queue] = self._queue(queue)
-        for kind, things in (
-            ("alarm", self._alarms),
-            ("trunk", self._trunks),
-            ("seat", self._seats),
-        ):
-            for key, thing in things.items():
-                shown[kind, key] = thing
-        return shown
+        self._draw()
+        return dict(self._shown)
 
-    def _show_ringing(self, shown: dict[Key, Item]) -> None:
-        """What the controller heard and the database does not have yet: which phones ring now."""
-        for ringing in self._ringing.values():
-            call = self._calls.get(ringing["call"])
-            if call is None or call.state not in BEFORE_THE_TALK:
+    def changes(self) -> dict[Key, Item | None]:
+        """What to show otherwise than when this was asked last, None for what is gone.
+
+        Calls come first, and those that ring before all others: a person waits for these.
+        """
+        self._draw()
+        changed, self._changed = self._changed, {}
+        return dict(sorted(changed.items(), key=_urgency))
+
+    def _draw(self) -> None:
+        for kind, queue in list(self._touched):
+            if kind == "queue":
+                self._line_up(queue)
+        for key in self._touched:
+            item = self._item(*key)
+            if item == self._shown.get(key):
                 continue
-            # A new item: the drawn one is kept for when the ringing is over.
-            item = dict(shown["call", call.id])
+            self._changed[key] = item
+            if item is None:
+                del self._shown[key]
+            else:
+                self._shown[key] = item
+        self._touched.clear()
+
+    def _line_up(self, queue: str) -> None:
+        """Give everybody in this queue a place."""
+        for place, call in enumerate(self._line(queue), start=1):
+            if self._places.get(call.id) != place:
+                self._places[call.id] = place
+                self._touch("call", call.id)
+
+    def _line(self, queue: str) -> list[Call]:
+        """Who waits in this queue, in the order in which they are served (ACD-05)."""
+        line = [c for c in self._calls.values() if c.state in IN_QUEUE and c.queue == queue]
+        return sorted(line, key=_queued_at)
+
+    def _item(self, kind: str, key: str) -> Item | None:
+        match kind:
+            case "call":
+                call = self._calls.get(key) or self._arrived.get(key)
+                return self._with_ringing(call) if call else None
+            case "queue":
+                return self._queue(key)
+            case "alarm":
+                return self._alarms.get(key)
+            case "trunk":
+                return self._trunks.get(key)
+            case _:
+                return self._seats.get(key)
+
+    def _with_ringing(self, call: Call) -> Item:
+        """The call, with what the controller heard and did not save yet: which phones ring now."""
+        item = self._call(call, self._places.get(call.id, 0))
+        if call.state not in BEFORE_THE_TALK:
+            return item
+        for ringing in self._ringing.values():
+            if ringing["call"] != call.id:
+                continue
             seat = self._seat_name(ringing["seat"])
             is_known = item["state"] == State.RINGING.value
             seats, at = (item["seats"], item["at"]) if is_known else ([], [])
@@ -132,41 +224,18 @@ class Picture:
                 "seats": seats if seat in seats else [*seats, seat],
                 "at": at if ringing["seat"] in at else [*at, ringing["seat"]],
             }
-            shown["call", call.id] = item
+        return item
 
-    def _known_queues(self) -> tuple[str, ...]:
-        heard = {call.queue for call in self._calls.values() if call.state in IN_QUEUE}
-        return (*self._queues, *sorted(heard - {"", *self._queues}))
-
-    def _line(self, queue: str) -> list[Call]:
-        """Who waits in this queue, in the order in which they are served (ACD-05)."""
-        line = [c for c in self._calls.values() if c.state in IN_QUEUE and c.queue == queue]
-        return sorted(line, key=_queued_at)
-
-    def _places(self) -> dict[str, int]:
-        return {
-            call.id: place
-            for queue in self._known_queues()
-            for place, call in enumerate(self._line(queue), start=1)
-        }
-
-    def _queue(self, queue: str) -> Item:
+    def _queue(self, queue: str) -> Item | None:
+        """An empty queue is shown when the settings name it."""
         line = self._line(queue)
+        if not line and queue not in self._queues:
+            return None
         return {
             "name": queue,
             "waiting": len(line),
             "since": _ms(_queued_at(line[0])) if line else None,
         }
-
-    def _drawn_call(self, call: Call, place: int) -> Item:
-        """The call's item; drawn anew only when something of it has changed.
-
-        Every event asks for all of them, and to write a number as people read it takes long.
-        """
-        drawn = self._drawn.get(call.id)
-        if drawn is None or drawn[0] is not call or drawn[1] != place:
-            drawn = self._drawn[call.id] = (call, place, self._call(call, place))
-        return drawn[2]
 
     def _call(self, call: Call, place: int) -> Item:
         is_inbound = call.direction is Direction.INBOUND
@@ -195,6 +264,19 @@ class Picture:
     def _seat_name(self, extension: str) -> str:
         name = self._names.get(extension, "")
         return f"{name} {extension}" if name and name != extension else extension
+
+
+def _stand(call: Call | None) -> tuple[str, datetime] | None:
+    """Where in which queue the call stands; None when it is in none."""
+    if call is None or call.state not in IN_QUEUE or not call.queue:
+        return None
+    return call.queue, _queued_at(call)
+
+
+def _urgency(change: tuple[Key, Item | None]) -> tuple[bool, bool]:
+    (kind, _), item = change
+    is_ringing = item is not None and item.get("state") == State.RINGING.value
+    return kind != "call", not is_ringing
 
 
 def _seats_of(call: Call) -> list[str]:

@@ -152,7 +152,7 @@ class House:
         link = Controller(self.home.control_socket, self.home.secret("control"))
         try:
             calls: set[str] = set()
-            async for message in link.feed():
+            async for message in link.feed("call"):
                 if message["kind"] == "snapshot":
                     calls = {call["id"] for call in message["data"]["calls"]}
                 elif message["kind"] == "call" and message["data"]["state"] == "ended":

@@ -108,6 +108,11 @@ class SqlStore:
             )
             return [case for row in rows if (case := _readable_case(process, row)) is not None]
 
+    async def elders_of(self, number: str) -> tuple[KnownElder, ...]:
+        """Whose number it is (E.164); read beside any writer, and waits for none (ACD-16)."""
+        async with self._database.reading() as session:
+            return await _elders_of(session, number)
+
     async def raise_alarm(self, key: str, kind: str, text: str, at: datetime) -> bool:
         """Open the alarm unless one with this key is open; True when it is new."""
         async with self._database.writing("an alarm") as session:
@@ -156,9 +161,9 @@ class SqlTransaction:
     async def complete(self, event: Event, case: Any) -> Event:
         match event:
             case CallArrived():
-                return replace(event, elders=await self._elders_of(event.caller))
+                return replace(event, elders=await _elders_of(self._session, event.caller))
             case CallPlaced():
-                return replace(event, elders=await self._elders_of(event.callee))
+                return replace(event, elders=await _elders_of(self._session, event.callee))
             case RequestAccepted() if not case.order_no:
                 return replace(event, order_no=await self._next_order_no(event.at))
             case OpenOrder(elder_id=int(elder_id)) | JudgeRequest(elder_id=int(elder_id)):
@@ -179,13 +184,6 @@ class SqlTransaction:
                 return replace(event, order_no=chosen.order_no)
             case _:
                 return event
-
-    async def _elders_of(self, number: str) -> tuple[KnownElder, ...]:
-        if not number:
-            return ()
-        connection = await self._session.connection()
-        found = await connection.execute(ELDERS_BY_NUMBER, {"number": number})
-        return tuple(KnownElder(id=e.id, name=e.full_name, uid=e.elder_uid) for e in found)
 
     async def _next_order_no(self, at: datetime) -> str:
         day = at.astimezone(self._zone).strftime("%Y%m%d")
@@ -282,6 +280,14 @@ class SqlTransaction:
         self._session.info["what"] = writes.what()
         await writes.send(await self._session.connection())
         self._versions.update(writes.versions())
+
+
+async def _elders_of(session: AsyncSession, number: str) -> tuple[KnownElder, ...]:
+    if not number:
+        return ()
+    connection = await session.connection()
+    found = await connection.execute(ELDERS_BY_NUMBER, {"number": number})
+    return tuple(KnownElder(id=e.id, name=e.full_name, uid=e.elder_uid) for e in found)
 
 
 async def raise_alarm(session: AsyncSession, key: str, kind: str, text: str, at: datetime) -> bool:

@@ -41,10 +41,10 @@ class Listener:
 
     What Asterisk says changes the picture at once, and becomes events of ours that wait in a line
     for the database: so a slow database delays no picture. `handle_many` takes the first of the
-    line and returns how many, `heard` is told of each event before it is saved, `open_calls` gives
-    this node's calls that have not ended, by id, `changed` is told what changed in the picture of
-    seats and trunks, `connected` whether Asterisk is there and its picture is read, and `stored`
-    whether the database takes what is told.
+    line and returns how many, `heard` is told of each event before it is saved, `refused` of one
+    that can never be saved, `open_calls` gives this node's calls that have not ended, by id,
+    `changed` is told what changed in the picture of seats and trunks, `connected` whether Asterisk
+    is there and its picture is read, and `stored` whether the database takes what is told.
     `catch_up` tells, after a connect, what happened to calls while nobody listened.
     """
 
@@ -56,6 +56,7 @@ class Listener:
         *,
         handle_many: Callable[[Sequence[Event]], Awaitable[int]],
         heard: Callable[[Event], None],
+        refused: Callable[[Event], None],
         open_calls: Callable[[], Awaitable[dict[str, OpenCall]]],
         changed: Callable[[Change], None],
         connected: Callable[[bool], None],
@@ -68,6 +69,7 @@ class Listener:
         self._switchboard: Final = switchboard
         self._handle_many: Final = handle_many
         self._heard: Final = heard
+        self._refused: Final = refused
         self._open_calls: Final = open_calls
         self._changed: Final = changed
         self._connected: Final = connected
@@ -114,10 +116,11 @@ class Listener:
         elif event["Event"] == LOOKED:
             await self._compare(event["Listings"])
         else:
-            self._follow(self._switchboard.apply(event))
+            # First what a person waits for: the card of a call that rings.
             for ours in map(self._clocks.of_call, self._translator.to_events(event)):
                 self._heard(ours)
                 self._line.put_nowait(ours)
+            self._follow(self._switchboard.apply(event))
 
     async def _read_anew(self) -> None:
         listings = await take(self._ami, self._switchboard.trunks)
@@ -155,6 +158,7 @@ class Listener:
         except Exception:
             # One event that cannot be taken must not keep back all that follow.
             logger.exception("an event was not taken: %s", _named(waiting[0]))
+            self._refused(waiting[0])
             return 1
 
     def _follow(self, consequences: Sequence[Consequence]) -> None:

@@ -50,7 +50,7 @@ class Board:
         self._ami = Ami(self._login)
         self.listener = Listener(
             self._ami, Translator(self._node, str), self.switchboard,
-            handle_many=self._ignore, heard=lambda _: None,
+            handle_many=self._ignore, heard=lambda _: None, refused=lambda _: None,
             open_calls=self._no_calls, changed=self._note,
             connected=self.connects.append, stored=lambda _: None, now=lambda: datetime.now(UTC),
         )  # fmt: skip

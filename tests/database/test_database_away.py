@@ -46,6 +46,7 @@ class Controller:
         self.listener = Listener(
             ami, Translator("node1", str), switchboard,
             handle_many=self.runner.handle_many, heard=self.picture.heard,
+            refused=self.picture.refused,
             open_calls=self.picture.open_calls, changed=self.picture.changed,
             connected=self.picture.connected, stored=partial(self.picture.stored, "calls"),
             now=centre.clock.now,

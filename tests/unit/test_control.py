@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import stat
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -209,10 +210,10 @@ async def test_the_feed_has_no_gap_between_the_picture_and_what_follows() -> Non
 
     change()
     async with aclosing(feed.read()) as reader:
-        first = await anext(reader)
+        first = json.loads(await anext(reader))
         for _ in range(3):
             change()
-        later = await read(reader, 3)
+        later = [json.loads(await anext(reader)) for _ in range(3)]
     assert (first["kind"], first["seq"], first["data"]) == ("snapshot", 1, {"n": 1})
     assert [(one["seq"], one["data"]) for one in later] == [(2, 2), (3, 3), (4, 4)]
 
@@ -227,8 +228,8 @@ async def test_a_reader_who_does_not_read_is_cut_and_the_others_go_on(
             await anext(reader)
         for n in range(20):
             feed.publish("changed", n)
-            assert (await anext(quick))["data"] == n
-        assert [one["data"] async for one in slow] == [0, 1, 2, 3, 4]
+            assert json.loads(await anext(quick))["data"] == n
+        assert [json.loads(one)["data"] async for one in slow] == [0, 1, 2, 3, 4]
     assert not feed._readers
 
 
@@ -253,6 +254,14 @@ async def test_every_reader_sees_what_changes_and_says_when_the_controller_is_aw
             while (message := (await read(feed, 1))[0])["kind"] != "snapshot":
                 pass
             assert message["data"] == {"calls": ["c2"]}
+
+
+async def test_a_reader_gets_only_the_kinds_that_it_asked_for(house: House) -> None:
+    async with house.client() as client, aclosing(client.feed("outbox", "call")) as feed:
+        assert [one["kind"] for one in await read(feed, 1)] == ["snapshot"]
+        for kind in ("seat", "call", "trunk", "outbox", "seat"):
+            house.feed.publish(kind, {})
+        assert [one["kind"] for one in await read(feed, 2)] == ["call", "outbox"]
 
 
 async def test_a_reader_who_goes_away_is_forgotten(house: House) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any, cast
 
 import pytest
@@ -15,7 +17,7 @@ from agent_desk.feed import BoardFeed
 from agent_desk.live import JUST_ENDED, Picture
 from sql import codec
 from workflows.call_facts import Call, Direction, Leg, Result, State
-from workflows.events import Entry
+from workflows.events import Entry, KnownElder
 
 NOON = datetime(2026, 4, 18, 12, tzinfo=UTC)
 
@@ -113,16 +115,16 @@ def test_a_snapshot_drops_live_calls_that_are_gone_and_keeps_ended_ones(picture:
 
 async def test_browsers_hear_only_of_changes(picture: Picture) -> None:
     feed = BoardFeed(picture)
-    reader = cast("AsyncGenerator[dict[str, Any]]", feed.read())
+    reader = cast("AsyncGenerator[str]", feed.read())
     async with aclosing(reader):
-        assert (await anext(reader))["kind"] == "snapshot"
+        assert json.loads(await anext(reader))["kind"] == "snapshot"
         feed.take("snapshot", snapshot(waiting("a", 10), waiting("b", 20)))
         feed.take("call", codec.dump(waiting("a", 10)))
         feed.take("order", {"id": "not ours"})
         feed.take("down", {})
         feed.take("down", {})
         feed.take("snapshot", snapshot(waiting("a", 10)))
-        heard = [await anext(reader) for _ in range(9)]
+        heard = [json.loads(await anext(reader)) for _ in range(9)]
     assert [m["seq"] for m in heard] == list(range(1, 10))
     assert [(m["kind"], m["data"].get("key")) for m in heard] == [
         ("back", None),
@@ -159,11 +161,11 @@ async def nothing() -> None:
 async def test_a_desk_that_got_behind_draws_once(picture: Picture) -> None:
     feed = BoardFeed(picture)
     controller = Controller(*(waiting("a", queued) for queued in range(50)))
-    reader = cast("AsyncGenerator[dict[str, Any]]", feed.read())
+    reader = cast("AsyncGenerator[str]", feed.read())
     async with aclosing(reader):
         await anext(reader)
         feed.start(cast("Any", controller), (), back=nothing)
-        heard = [await anext(reader) for _ in range(4)]
+        heard = [json.loads(await anext(reader)) for _ in range(4)]
     assert [m["data"].get("key") for m in heard] == [None, "a", "hotline", "emergency"]
     assert heard[1]["data"]["item"]["since"] == at(49).timestamp() * 1000
     assert feed.is_reading
@@ -226,3 +228,91 @@ def test_a_snapshot_brings_what_rings(picture: Picture) -> None:
     assert item(picture, "first")["state"] == "ringing"
     picture.take("snapshot", snapshot(waiting("first", 10)))
     assert item(picture, "first")["state"] == "waiting"
+
+
+# ── a call that is heard, and not saved yet ───────────────────────────────────────────────────
+
+
+def arrived(id_: str, **more: Any) -> dict[str, Any]:
+    """What the controller says of a call the moment it comes."""
+    call = Call(id=id_, entered_at=at(5), entry=Entry.HOTLINE, caller="+8613800000001", **more)
+    return codec.dump(call)
+
+
+@pytest.mark.row("ACD-16")
+def test_a_phone_that_rings_for_a_call_not_saved_yet_has_its_card(picture: Picture) -> None:
+    picture.take("arrived", arrived("a"))
+    picture.take("ringing", rings("a"))
+    assert (item(picture, "a")["state"], item(picture, "a")["who"]) == ("ringing", "")
+    picture.take("arrived", arrived("a", elders=(KnownElder(id=1, name="王秀英", uid="E1"),)))
+    card = item(picture, "a")
+    assert (card["state"], card["who"], card["seats"]) == ("ringing", "王秀英", ["李敏 1001"])
+
+
+def test_the_saved_call_takes_the_place_of_the_one_that_was_heard(picture: Picture) -> None:
+    picture.take("arrived", arrived("a"))
+    take(picture, waiting("a", 10))
+    picture.take("arrived", arrived("a"))
+    picture.take("arrival_over", {"id": "a"})
+    assert [key for key in picture.items() if key[0] == "call"] == [("call", "a")]
+    assert item(picture, "a")["state"] == "waiting"
+
+
+def test_a_call_that_was_never_saved_is_taken_away(picture: Picture) -> None:
+    for id_ in ("refused", "forgotten"):
+        picture.take("arrived", arrived(id_))
+    picture.changes()
+    picture.take("arrival_over", {"id": "refused"})
+    assert picture.changes() == {("call", "refused"): None}
+    # A controller that died knows nothing of the other one.
+    picture.take("snapshot", snapshot() | {"arrived": [arrived("new")]})
+    assert [key for kind, key in picture.items() if kind == "call"] == ["new"]
+
+
+# ── only what changes is drawn and told ───────────────────────────────────────────────────────
+
+
+def test_one_message_among_many_calls_draws_one() -> None:
+    drawn: list[str] = []
+
+    def masked(number: str) -> str:
+        drawn.append(number)
+        return "*"
+
+    picture = Picture(["hotline"], {}, masked)
+    take(picture, *(waiting(f"c{n}", n) for n in range(50)))
+    picture.changes()
+    drawn.clear()
+    picture.take("ringing", rings("c20"))
+    assert list(picture.changes()) == [("call", "c20")]
+    assert len(drawn) == 1
+
+
+def test_who_rings_is_told_before_everybody_else(picture: Picture) -> None:
+    take(picture, waiting("first", 10), waiting("second", 15))
+    picture.take("seat", {"extension": "1001", "state": "ringing"})
+    picture.take("ringing", rings("second"))
+    kinds = [(kind, key) for kind, key in picture.changes()]
+    assert kinds[:2] == [("call", "second"), ("call", "first")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_step_by_step_it_shows_what_a_fresh_look_shows(picture: Picture, seed: int) -> None:
+    luck = Random(seed)
+    calls: dict[str, Call] = {}
+    board: dict[tuple[str, str], Any] = {}
+    for _ in range(200):
+        id_ = f"c{luck.randrange(12)}"
+        queue = luck.choice(("hotline", "doctor"))
+        calls[id_] = luck.choice((
+            waiting(id_, luck.randrange(99), queue),
+            replace(waiting(id_, 3, queue), state=State.TALKING, answered_at=at(50)),
+            ended(id_, luck.randrange(99)),
+        ))  # fmt: skip
+        take(picture, calls[id_])
+        if luck.random() < 0.5:
+            board |= picture.changes()
+    board |= picture.changes()
+    fresh = Picture(["hotline", "emergency"], {"1001": "李敏"}, lambda number: f"{number[:3]}*")
+    fresh.take("snapshot", snapshot(*picture._calls.values()))
+    assert {key: shown for key, shown in board.items() if shown is not None} == fresh.items()

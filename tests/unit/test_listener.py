@@ -54,6 +54,7 @@ class Ear:
         self.asterisk = Asterisk()
         self.told: list[Event | Change | bool] = []
         self.heard: list[Event] = []
+        self.refused: list[Event] = []
         self.offered: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -65,8 +66,8 @@ class Ear:
             cast("Ami", self.asterisk),
             Translator("node1", str),
             self.switchboard,
-            handle_many=self.take_some, heard=self.heard.append, open_calls=self.open_calls,
-            changed=self.told.append,
+            handle_many=self.take_some, heard=self.heard.append,
+            refused=self.refused.append, open_calls=self.open_calls, changed=self.told.append,
             connected=self.told.append, stored=self.stored.append, now=lambda: NOW,
         )  # fmt: skip
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
@@ -12,10 +16,15 @@ from control import Message
 from picture import LivePicture
 from sql.store import SqlStore
 from telephony.switchboard import Switchboard
+from workflows import call
+from workflows.errors import StoreDown
 from workflows.events import (
+    CallArrived,
     CallEnded,
     CallVanished,
+    Entry,
     Event,
+    KnownElder,
     LegEnded,
     SeatAnswered,
     SeatMissed,
@@ -27,15 +36,40 @@ RANG: Final = SeatRang(case_id="c1", at=NOW, seat="1001", leg="leg")
 OTHER: Final = SeatRang(case_id="c2", at=NOW, seat="1002", leg="other")
 
 
+ARRIVED: Final = CallArrived(
+    case_id="c1", at=NOW, entry=Entry.HOTLINE, caller="+8613800000001", callee="96100"
+)
+WANG: Final = KnownElder(id=1, name="王秀英", uid="E1")
+
+
+class Readers:
+    """A database that is read when the test lets it."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.is_away = False
+
+    async def elders_of(self, number: str) -> tuple[KnownElder, ...]:
+        await self.gate.wait()
+        if self.is_away:
+            raise StoreDown("away")
+        return (WANG,) if number == ARRIVED.caller else ()
+
+
 class At:
     def now(self) -> datetime:
         return NOW
 
 
 @pytest.fixture
-def picture() -> LivePicture:
-    # Nothing here asks the database: that is what is shown.
-    return LivePicture(Switchboard([], {}), cast("SqlStore", None), At(), lambda: None, "node1")
+def readers() -> Readers:
+    return Readers()
+
+
+@pytest.fixture
+def picture(readers: Readers) -> LivePicture:
+    # Nothing here writes to the database: that is what is shown.
+    return LivePicture(Switchboard([], {}), cast("SqlStore", readers), At(), lambda: None, "node1")
 
 
 async def told(picture: LivePicture, *events: Event) -> list[Message]:
@@ -45,10 +79,14 @@ async def told(picture: LivePicture, *events: Event) -> list[Message]:
         for event in events:
             picture.heard(event)
         picture.feed.publish("end", {})
-        messages = []
-        while (message := await anext(feed))["kind"] != "end":
-            messages.append(message)
-        return messages
+        return await until_end(feed)
+
+
+async def until_end(feed: AsyncGenerator[str, None]) -> list[Message]:
+    messages = []
+    while (message := json.loads(await anext(feed)))["kind"] != "end":
+        messages.append(message)
+    return messages
 
 
 async def test_a_ringing_phone_is_told_with_its_call_and_seat(picture: LivePicture) -> None:
@@ -85,3 +123,57 @@ async def test_an_asterisk_that_is_away_rings_nothing(picture: LivePicture) -> N
     picture.heard(RANG)
     picture.connected(False)
     assert picture.snapshot()["ringing"] == []
+
+
+# ── a call is shown before it is saved ────────────────────────────────────────────────────────
+
+
+@pytest.mark.row("ACD-16")
+async def test_a_call_is_told_at_once_and_again_with_its_elder(
+    picture: LivePicture, readers: Readers
+) -> None:
+    async with aclosing(picture.feed.read()) as feed:
+        await anext(feed)
+        picture.heard(ARRIVED)
+        picture.heard(RANG)
+        first, second = [json.loads(await anext(feed)) for _ in range(2)]
+        readers.gate.set()
+        third = json.loads(await anext(feed))
+    assert [first["kind"], second["kind"], third["kind"]] == ["arrived", "ringing", "arrived"]
+    assert (first["data"]["caller"], first["data"]["elders"]) == (ARRIVED.caller, [])
+    assert [elder["name"] for elder in third["data"]["elders"]] == ["王秀英"]
+    assert picture.snapshot()["arrived"] == [third["data"]]
+    assert picture.snapshot()["calls"] == []
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_the_saved_call_stands_whatever_is_read_later(
+    picture: LivePicture, readers: Readers, is_away: bool
+) -> None:
+    picture.heard(ARRIVED)
+    saved, _ = call.step(call.begin(ARRIVED), ARRIVED)
+    picture.case_changed("call", saved)
+    readers.is_away = is_away
+    readers.gate.set()
+    await asyncio.gather(*picture._asking)
+    picture.heard(ARRIVED)
+    assert picture.snapshot()["arrived"] == []
+    assert [one["id"] for one in picture.snapshot()["calls"]] == ["c1"]
+
+
+async def test_a_call_that_is_refused_or_over_before_it_was_saved_is_shown_no_more(
+    picture: LivePicture,
+) -> None:
+    other = replace(ARRIVED, case_id="c2")
+    async with aclosing(picture.feed.read()) as feed:
+        await anext(feed)
+        for arrival in (ARRIVED, other):
+            picture.heard(arrival)
+        picture.refused(RANG)
+        picture.refused(ARRIVED)
+        picture.heard(CallEnded(case_id="c2", at=NOW, cause=16))
+        picture.feed.publish("end", {})
+        messages = await until_end(feed)
+    gone = [m["data"]["id"] for m in messages if m["kind"] == "arrival_over"]
+    assert gone == ["c1", "c2"]
+    assert picture.snapshot()["arrived"] == []
