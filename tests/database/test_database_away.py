@@ -42,9 +42,9 @@ class Controller:
         switchboard = Switchboard(["1001"], {"carrier": True})
         self.picture = LivePicture(switchboard, centre.store, centre.clock, lambda: None, "node1")
         self.runner = Runner(codec.PROCESSES, centre.store, centre.clock, self.picture)
-        ami = Ami(Login("127.0.0.1", 1, "nobody", ""))
+        self.ami = Ami(Login("127.0.0.1", 1, "nobody", ""))
         self.listener = Listener(
-            ami, Translator("node1", str), switchboard,
+            self.ami, Translator("node1", str), switchboard,
             handle_many=self.runner.handle_many, heard=self.picture.heard,
             refused=self.picture.refused,
             open_calls=self.picture.open_calls, changed=self.picture.changed,

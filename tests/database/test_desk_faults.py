@@ -43,7 +43,7 @@ class Silent(Controller):
     async def tell(self, event: Event, because: str | None = None) -> dict[str, Any]:
         raise StoreDown("the database does not take it: disk full")
 
-    async def feed(self) -> AsyncGenerator[dict[str, Any], None]:
+    async def feed(self, *kinds: str) -> AsyncGenerator[dict[str, Any], None]:
         await asyncio.Event().wait()
         yield {}
 

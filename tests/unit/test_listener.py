@@ -151,6 +151,7 @@ async def test_an_event_that_cannot_be_taken_costs_none_of_its_neighbours(ear: E
     await ear.until(lambda: len(ear.heard) == 4)
     ear.gate.set()
     await ear.until(lambda: ear.calls() == ["c1", "c3", "c4"])
+    assert [event.case_id for event in ear.refused] == ["c2"]
 
 
 async def test_a_connect_compares_calls_only_when_what_was_heard_is_saved(ear: Ear) -> None:
