@@ -143,7 +143,7 @@ class Robots:
         self._seats: dict[str, str] = {}
 
     async def follow(self) -> None:
-        async for message in self._link.feed():
+        async for message in self._link.feed("call", "seat"):
             kind, data = message["kind"], message["data"]
             if kind == "snapshot":
                 self._seats = {seat["extension"]: seat["state"] for seat in data["seats"]}
