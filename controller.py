@@ -95,15 +95,19 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             phones.connected()
             contacts.connected()
 
+    def refused(event: Event) -> None:
+        picture.refused(event)
+        runner.refused(event.case_id, type(event).__name__)
+
     listener = Listener(
         ami, Translator(centre.node, normalise), switchboard,
-        handle_many=runner.handle_many, heard=picture.heard, refused=picture.refused,
+        handle_many=runner.handle_many, heard=picture.heard, refused=refused,
         open_calls=picture.open_calls, changed=picture.changed, connected=connected,
         stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
     )  # fmt: skip
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock,
-        seats=seats, zone=centre.zone, fate_of=recorder.fate_of,
+        seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,
     )  # fmt: skip
 
     async def tell(event: Event, because: str | None) -> Any:
@@ -124,22 +128,33 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             tasks.create_task(ami.run())
             # An emergency waits for no database, also not for one that is away at the start.
             emergencies.start(tasks)
-            tasks.create_task(database.watch(partial(picture.stored, "watch")))
+            tasks.create_task(carry_on(partial(database.watch, partial(picture.stored, "watch"))))
             await take_up(picture, runner)
-            for work in (
-                listener.run, listener.watch, listener.tick, recorder.watch, contacts.run,
-            ):  # fmt: skip
-                tasks.create_task(work())
-            tasks.create_task(phones.run())
+            tasks.create_task(listener.run())
             tasks.create_task(keep_lease(ami))
-            tasks.create_task(mend_set_clock(ami, [*seats, *trunks]))
-            tasks.create_task(wake_for_timers(runner, store))
-            tasks.create_task(keep_promises(runner))
-            tasks.create_task(picture.keep_alarms())
-            tasks.create_task(watch_orphans(home.live_recordings, flight_log, picture, recorder))
+            for duty in (
+                listener.watch, listener.tick, recorder.watch, contacts.run, phones.run,
+                picture.keep_alarms,
+                partial(mend_set_clock, ami, [*seats, *trunks]),
+                partial(wake_for_timers, runner, store),
+                partial(keep_promises, runner),
+                partial(watch_orphans, home.live_recordings, flight_log, picture, recorder),
+            ):  # fmt: skip
+                tasks.create_task(carry_on(duty))
     finally:
         agi.close()
         await database.close()
+
+
+async def carry_on(duty: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Begin it anew whenever it fails: what one duty cannot do must not end the calls' picture,
+    and a controller that ended for it would do so again after every start."""
+    while True:
+        try:
+            await duty()
+        except Exception:
+            logger.exception("a duty failed and begins anew")
+        await asyncio.sleep(STORE_AGAIN.total_seconds())
 
 
 async def take_up(picture: LivePicture, runner: Runner) -> None:

@@ -72,12 +72,14 @@ class Emergencies:
         *,
         seats: Sequence[str],
         zone: ZoneInfo,
+        node: str,
         fate_of: Callable[[str, datetime], Awaitable[Fate]],
     ) -> None:
         self._ami: Final = ami
         self._store: Final = store
         self._picture: Final = picture
         self._clock: Final = clock
+        self._node: Final = node
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
         self._dialler: Final = Dialler(ami, self.handle, clock.now)
         performer = Performer(picture, self._dialler)
@@ -113,7 +115,7 @@ class Emergencies:
         self._journal.load()
         try:
             async with asyncio.timeout(CATCH_UP_S):
-                await self._journal.catch_up(self._store)
+                await self._journal.catch_up(self._store, self._node)
         except (StoreDown, TimeoutError) as away:
             logger.warning("the emergencies are taken from the disk alone: %s", away)
         for alarm, at in self._journal.open_alarms():
@@ -133,7 +135,7 @@ class Emergencies:
             self._lines.watch(),
             claims,
             self._wake(),
-            self._journal.keep_filling(self._store),
+            self._journal.keep_filling(self._store, self._runner.refused),
         ):
             tasks.create_task(work)
 

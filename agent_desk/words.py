@@ -220,6 +220,11 @@ def alarms() -> dict[str, tuple[str, str]]:
             _("Calls go on; what happens in them is written down as soon as it is back. Tell your "
               "administrator."),
         ),
+        "not kept": (
+            _("Something of a call, order or emergency cannot be written down"),
+            _("The record has a gap there. Write down by hand what happened, and tell your "
+              "administrator; the alarm goes with the next start."),
+        ),
         "asterisk": (
             _("The telephone system does not answer"),
             _("Calls go on by themselves while it lives. It is being reached again; tell your "

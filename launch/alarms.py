@@ -18,6 +18,14 @@ WORDS: Final = {
         "Calls go on; what happens in them waits to be written down.",
         "Start the database's server, or free some space on its disk.",
     ),
+    "not kept": (
+        "Something of a call, order or emergency cannot be written down",
+        "The record has a gap there; calls go on.",
+        (
+            "Report the error of that time in logs/controller.log of the home; the alarm goes with "
+            "the next start."
+        ),
+    ),
     "journal": (
         "The local disk does not take the journal of emergencies",
         "Rescues go on in memory, and are forgotten when the controller dies.",

@@ -44,6 +44,8 @@ REACH: Final = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+NOT_READY: Final = ("42P01", "42703", "42501", "3F000")
+"""No such table, column, right or schema: it is being restored, say. SQLite calls that away too."""
 NUMBER: Final = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
 FATE: Final = text("SELECT pg_xact_status(CAST(:number AS xid8))")
 
@@ -161,10 +163,11 @@ class Database:
 def _in_our_words() -> Iterator[None]:
     try:
         yield
-    except (DataError, IntegrityError, ProgrammingError):
-        # What was said is at fault, not the database: saying it again would not help.
-        raise
     except DBAPIError as cause:
+        is_ready = getattr(cause.orig, "sqlstate", None) not in NOT_READY
+        if is_ready and isinstance(cause, DataError | IntegrityError | ProgrammingError):
+            # What was said is at fault, not the database: saying it again would not help.
+            raise
         raise StoreDown(f"the database does not take it: {cause.orig}") from cause
     except NoFreeConnection as cause:
         raise StoreDown("every connection to the database is busy") from cause

@@ -121,9 +121,15 @@ class LocalJournal:
         except OSError:
             logger.exception("the file of the emergency %s stays in its place", case_id)
 
-    async def catch_up(self, store: SqlStore) -> None:
-        """Take from the database what a full disk kept out of the files. Raises StoreDown."""
+    async def catch_up(self, store: SqlStore, node: str) -> None:
+        """Take from the database what a full disk kept out of the files. Raises StoreDown.
+
+        Only of this node: of another one's elders our Asterisk knows nothing, and they would pass
+        for gone. A case's id begins with its node.
+        """
         for case, version in await cases_in(store.database, self._process):
+            if case.id.rpartition("-")[0] != node:
+                continue
             kept = self._cases.setdefault(case.id, Kept(CaseFile(self._folder, case.id)))
             if version > kept.seq:
                 kept.case, kept.seq = case, version
@@ -210,8 +216,11 @@ class LocalJournal:
 
     # ── into the database ─────────────────────────────────────────────────────────────────────
 
-    async def keep_filling(self, store: SqlStore) -> None:
-        """Bring every step into the database, for ever; while that is away they wait here."""
+    async def keep_filling(self, store: SqlStore, refused: Callable[[str, str], object]) -> None:
+        """Bring every step into the database, for ever; while that is away they wait here.
+
+        `refused` is told the case of which it takes a step never, and what that was.
+        """
         while True:
             await self._stepped.wait()
             self._stepped.clear()
@@ -222,9 +231,12 @@ class LocalJournal:
                 except StoreDown as down:
                     logger.warning("the emergency %s waits for the database: %s", case_id, down)
                     self._stepped.set()
+                except OSError:
+                    logger.exception("the file of the emergency %s stays", case_id)
                 except Exception:
                     # Its file stays, and the other cases go on.
                     logger.exception("the emergency %s was not filled in", case_id)
+                    refused(case_id, type(kept.unfilled[0].event).__name__)
             if self._stepped.is_set():
                 await asyncio.sleep(AGAIN_S)
 

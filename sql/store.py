@@ -7,7 +7,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -248,7 +248,8 @@ class SqlTransaction:
     ) -> Posted | None:
         match effect:
             case StartTimer():
-                due = at + timedelta(seconds=effect.after_s)
+                # Not from the event on: it may be told late, or by a clock that was set since.
+                due = datetime.now(UTC) + timedelta(seconds=effect.after_s)
                 self._writes.timer(process.name, case_id, effect.name, due)
             case StopTimer():
                 self._writes.timer(process.name, case_id, effect.name, None)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Final, TypeVar
+from itertools import takewhile
+from typing import Final, TypeVar, cast
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
 from telephony.call_clocks import CallClocks
@@ -30,8 +32,13 @@ TICK_S: Final = 0.5
 LOOK_EVERY_S: Final = 5.0
 LOOK_AGAIN_S: Final = 1.2
 
+PATIENCE_S: Final = 2.0
+"""After a connect the calls are compared first; a database that takes longer stops no picture."""
+
 LOOKED: Final = "Looked"
 """Our own event: lists were taken, to be compared with the picture."""
+ANEW: Final = "Anew"
+"""Our own event: the calls could not be compared in time, and Asterisk is read once more."""
 
 StoredT = TypeVar("StoredT")
 
@@ -69,13 +76,16 @@ class Listener:
         self._switchboard: Final = switchboard
         self._handle_many: Final = handle_many
         self._heard: Final = heard
-        self._refused: Final = refused
         self._open_calls: Final = open_calls
         self._changed: Final = changed
         self._connected: Final = connected
         self._stored: Final = stored
+        self._refused: Final = refused
         self._now: Final = now
-        self._line: Final[asyncio.Queue[Event]] = asyncio.Queue()
+        # Events, and among them, in their place, the lists with which the calls are compared.
+        self._line: Final[asyncio.Queue[Event | Listings]] = asyncio.Queue()
+        # Those for whose comparison the events that follow still wait.
+        self._awaited: Listings | None = None
         self._clocks: Final = CallClocks()
         self._pressing: Final[set[asyncio.Task[None]]] = set()
         self._is_looking = False
@@ -113,6 +123,8 @@ class Listener:
         elif event["Event"] == "Connected":
             await self._read_anew()
             self._connected(True)
+        elif event["Event"] == ANEW:
+            await self._read_anew()
         elif event["Event"] == LOOKED:
             await self._compare(event["Listings"])
         else:
@@ -125,30 +137,54 @@ class Listener:
     async def _read_anew(self) -> None:
         listings = await take(self._ami, self._switchboard.trunks)
         self._follow(self._switchboard.put(listings))
-        # What was heard before is not missed; it must be saved before the calls are compared.
-        await self._line.join()
-        if self._catch_up is not None:
-            # First what Asterisk wrote down itself: its times are true, those of now are not.
-            live = {plain(channel.get("Uniqueid")) for channel in listings.channels}
-            await self._until_stored(partial(self._catch_up, live), "the flight record")
-        open_calls = await self._until_stored(self._open_calls, "the open calls")
-        missed = missed_events(open_calls, listings.channels, self._translator, self._now())
-        for event in map(self._clocks.of_call, missed):
-            self._heard(event)
-            self._line.put_nowait(event)
-        await self._line.join()
+        self._awaited = listings
+        self._line.put_nowait(listings)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                await self._line.join()
+        self._awaited = None
 
     async def _save(self) -> None:
         """Save what waits, many events in one commit, in their order."""
-        waiting: list[Event] = []
+        waiting: list[Event | Listings] = []
         while True:
             waiting.append(await self._line.get())
             while waiting:
                 while not self._line.empty() and len(waiting) < MOST_AT_ONCE:
                     waiting.append(self._line.get_nowait())
-                for _ in range(await self._save_first(waiting)):
+                for _ in range(await self._take_first(waiting)):
                     del waiting[0]
                     self._line.task_done()
+
+    async def _take_first(self, waiting: Sequence[Event | Listings]) -> int:
+        """Save or compare what stands first and return how many of them that were."""
+        if isinstance(waiting[0], Listings):
+            await self._compare_calls(waiting[0])
+            return 1
+        events = takewhile(lambda one: isinstance(one, Event), waiting)
+        return await self._save_first(cast("tuple[Event, ...]", tuple(events)))
+
+    async def _compare_calls(self, listings: Listings) -> None:
+        """Tell the calls what nobody heard. All that was heard before is saved by now.
+
+        Lists for which nobody waits any more are too old: what was heard since then would pass for
+        missed, and a call that came since then for vanished.
+        """
+        open_calls = await self._until_stored(self._open_calls, "the open calls")
+        if self._catch_up is not None and self._awaited is listings:
+            # First what Asterisk wrote down itself: its times are true, those of now are not.
+            live = {plain(channel.get("Uniqueid")) for channel in listings.channels}
+            await self._until_stored(partial(self._catch_up, live), "the flight record")
+            open_calls = await self._until_stored(self._open_calls, "the open calls")
+        if self._awaited is not listings:
+            self._ami.events.put_nowait({"Event": ANEW})
+            return
+        found = missed_events(open_calls, listings.channels, self._translator, self._now())
+        missed = [self._clocks.of_call(event) for event in found]
+        for event in missed:
+            self._heard(event)
+        while missed:
+            del missed[: await self._save_first(tuple(missed))]
 
     async def _save_first(self, waiting: Sequence[Event]) -> int:
         """Save the first of them and return how many need not be told again."""

@@ -52,7 +52,8 @@ class Board:
             self._ami, Translator(self._node, str), self.switchboard,
             handle_many=self._ignore, heard=lambda _: None, refused=lambda _: None,
             open_calls=self._no_calls, changed=self._note,
-            connected=self.connects.append, stored=lambda _: None, now=lambda: datetime.now(UTC),
+            connected=self.connects.append, stored=lambda _: None,
+            now=lambda: datetime.now(UTC),
         )  # fmt: skip
         works = (self._ami.run, self.listener.run, self.listener.watch, self.listener.tick)
         self._tasks = [asyncio.ensure_future(work()) for work in works]

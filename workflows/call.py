@@ -166,15 +166,9 @@ def end(call: Call, event: Event) -> CallOutcome:
     ended = replace(call, result=result_of(call), recording=owed)
     return ended, (
         MakeRecording(serial=call.id, began_at=call.entered_at),
-        StartTimer(name=RECORDING_DUE, after_s=recording_due_s(call, event)),
+        StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S),
         *order_owed(ended, event),
     )
-
-
-def recording_due_s(call: Call, event: Event) -> int:
-    """Seconds after the call's end; of a call that was imported hours later, after the import."""
-    late = (call.imported_at - event.at).total_seconds() if call.imported_at else 0.0
-    return RECORDING_DUE_S + max(0, int(late))
 
 
 def reconsider(call: Call, event: Event) -> CallOutcome:

@@ -24,6 +24,8 @@ from workflows.ports import Clock, DueTimer, Posted, Publisher, Store, Transacti
 
 logger = logging.getLogger(__name__)
 
+NOT_KEPT: Final = "not kept"
+"""Kind of alarm: the record of a case has a gap."""
 TRY_AGAIN_S: Final = 0.5
 STEPPING_S: Final = 0.006
 """After so long no further event joins a transaction, which then ends within 20 ms."""
@@ -52,6 +54,7 @@ class Runner:
         self._clock: Final = clock
         self._publisher: Final = publisher
         self._locks: Final[WeakValueDictionary[str, asyncio.Lock]] = WeakValueDictionary()
+        self._refused: Final[set[str]] = set()
         self.timers_changed: Final = asyncio.Event()
         # Something was promised to another case, and the database went away before it was told.
         self.owes: Final = asyncio.Event()
@@ -201,7 +204,8 @@ class Runner:
             raise
         except Exception:
             # It stays in the outbox; who caused it has been served and must not see this.
-            logger.exception("%s %s was refused", type(event).__name__, event.case_id)
+            if self.refused(event.case_id, type(event).__name__):
+                logger.exception("%s %s was refused", type(event).__name__, event.case_id)
 
     async def fire_due_timers(self) -> None:
         """Turn every due timer into its event. A timer ends when its event is saved."""
@@ -213,7 +217,21 @@ class Runner:
                 raise
             except Exception:
                 # One timer that cannot be fired must not hold up all that are due after it.
-                logger.exception("a timer of %s %s failed", timer.process, timer.case_id)
+                if self.refused(timer.case_id, timer.name):
+                    logger.exception("a timer of %s %s failed", timer.process, timer.case_id)
+
+    def refused(self, case_id: str, what: str) -> bool:
+        """Raise the alarm that this cannot be kept; True when it is the first of its case.
+
+        It may be tried again and again, and neither seats nor log are to be flooded with it.
+        """
+        key = f"{NOT_KEPT}/{case_id}"
+        if key in self._refused:
+            return False
+        self._refused.add(key)
+        alarm = RaiseAlarm(key=key, kind=NOT_KEPT, text=f"{case_id}: {what}")
+        self._publisher.alarm_raised(alarm, self._clock.now())
+        return True
 
     async def _fire(self, timer: DueTimer) -> None:
         now = self._clock.now()

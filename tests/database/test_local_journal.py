@@ -18,6 +18,7 @@ import pytest
 from sql import codec
 from sql.case_file import line_of
 from sql.engine import Database
+from sql.filling import Step
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from tests.database.centre import NOW, Centre, Clock, Nobody, after
@@ -65,6 +66,7 @@ class Rescue:
 
     def __init__(self, folder: Path) -> None:
         self.kept: list[bool] = []
+        self.never: list[tuple[str, str]] = []
         self.journal = LocalJournal(folder, emergency.PROCESS, self.kept.append)
         self.journal.load()
         self.runner = Runner(codec.PROCESSES, self.journal, Clock(), Nobody())
@@ -72,6 +74,9 @@ class Rescue:
     async def play(self, *events: Event) -> None:
         for event in events:
             await self.runner.handle(event)
+
+    def refused(self, case_id: str, what: str) -> None:
+        self.never.append((case_id, what))
 
     @property
     def state(self) -> emergency.State:
@@ -82,7 +87,7 @@ class Rescue:
 
 @asynccontextmanager
 async def filling(rescue: Rescue, store: SqlStore) -> AsyncIterator[None]:
-    task = asyncio.create_task(rescue.journal.keep_filling(store))
+    task = asyncio.create_task(rescue.journal.keep_filling(store, rescue.refused))
     yield
     task.cancel()
     await asyncio.wait((task,))
@@ -211,7 +216,7 @@ async def test_a_file_that_cannot_be_read_is_kept_and_no_later_step_is_lost(
         found = CaseFound(case_id=CASE, at=after(50), owner=Owner.CONTROLLER, people=())
         await after_start.play(found)
     else:
-        await after_start.journal.catch_up(centre.store)
+        await after_start.journal.catch_up(centre.store, "n")
         assert after_start.state is emergency.State.ACCOMPANIED
     gone = whole_case()[-1]
     await after_start.play(gone)
@@ -354,6 +359,33 @@ async def test_timers_outlive_a_controller(folder: Path) -> None:
     assert 0 < due <= emergency.NOBODY_S
 
 
+async def test_what_the_database_never_takes_is_told_and_kept(centre: Centre, folder: Path) -> None:
+    rescue = Rescue(folder)
+    spoilt = Person(leg="s1", party="seat", who="10\ud80001", effect=DIAL)
+    async with filling(rescue, centre.store):
+        await rescue.play(opened())
+        rescue.journal._cases[CASE].unfilled.append(
+            Step(2, PersonJoined(case_id=CASE, at=after(1), person=spoilt), "", None, ())
+        )
+        await rescue.play(whole_case()[1])
+        await until(lambda: bool(rescue.never))
+    assert rescue.never == [(CASE, "PersonJoined")]
+    assert (folder / "n-1.1.jsonl").exists()
+
+
+async def test_another_nodes_emergency_is_left_to_it(
+    centre: Centre, folder: Path, tmp_path: Path
+) -> None:
+    """Its elder is in no room of our Asterisk, and would pass for gone."""
+    rescue = Rescue(folder)
+    async with filling(rescue, centre.store):
+        await rescue.play(opened())
+        await until(lambda: not rescue.journal._cases[CASE].unfilled)
+    neighbour = Rescue(tmp_path / "neighbour")
+    await neighbour.journal.catch_up(centre.store, "m")
+    assert neighbour.journal.open_cases() == []
+
+
 async def test_what_only_the_database_has_is_taken_from_there(
     centre: Centre, folder: Path, tmp_path: Path
 ) -> None:
@@ -363,7 +395,7 @@ async def test_what_only_the_database_has_is_taken_from_there(
         await rescue.play(*whole_case()[:4])
         await until(lambda: not rescue.journal._cases[CASE].unfilled)
     fresh = Rescue(tmp_path / "empty")
-    await fresh.journal.catch_up(centre.store)
+    await fresh.journal.catch_up(centre.store, "n")
     assert fresh.state is emergency.State.ACCOMPANIED
     async with filling(fresh, centre.store):
         await fresh.play(whole_case()[4])

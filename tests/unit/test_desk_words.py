@@ -16,6 +16,7 @@ from picture import ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
 from workflows import call_facts, order, recording
 from workflows.events import CallClass, Channel, Entry
+from workflows.runner import NOT_KEPT
 
 DESK = Path(language.__file__).parent
 TEMPLATES = "templates/**.html"
@@ -93,6 +94,7 @@ BODY = {
 
 RESCUE_ALARMS = (
     "elder alone", "perhaps called", "dial failed", "no sound", "journal", "journal unreadable",
+    NOT_KEPT,
 )  # fmt: skip
 
 

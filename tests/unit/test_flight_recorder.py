@@ -335,14 +335,3 @@ async def test_no_file_and_no_folder_is_no_trouble(tmp_path: Path) -> None:
     await centre.recorder.catch_up(())
     fate = await centre.recorder.fate_of("x", NOW)
     assert fate.kind.value == "unknown"
-
-
-async def test_the_recording_of_an_old_call_is_not_late_at_once(centre: Centre) -> None:
-    centre.writes(*ANSWERED)
-    await centre.recorder.catch_up(())
-    ended = centre.cases[CALL].ended_at
-    assert ended is not None
-    late = (NOW - ended).total_seconds()
-    event = CallEnded(case_id=CALL, at=ended, cause=16)
-    due = call.recording_due_s(centre.cases[CALL], event)
-    assert due >= late + call.RECORDING_DUE_S - 1

@@ -193,6 +193,26 @@ async def test_a_connect_while_the_database_is_away_is_not_forgotten(ear: Ear) -
     ]  # fmt: skip
 
 
+async def test_asterisk_is_there_though_the_database_is_away(
+    ear: Ear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls go on to be shown, and one that came meanwhile does not pass for vanished."""
+    monkeypatch.setattr(listener_module, "PATIENCE_S", 0.01)
+    ear.away = 10**6
+    ear.asterisk.events.put_nowait(CONNECTED)
+    ear.joined("c2")
+    await ear.until(lambda: len(ear.heard) == 1 and True in ear.told)
+    first = {"Uniqueid": "c2", "ChanVariable": "CARELINE_CALL=c2"}
+    ear.asterisk.lists["CoreShowChannels"] = [first]
+    ear.open = {"c1": OpenCall("talking"), "c2": OpenCall("queued")}
+    monkeypatch.setattr(listener_module, "PATIENCE_S", 3)
+    ear.away = 0
+    gone = CallVanished(case_id="c1", at=NOW)
+    await ear.until(lambda: gone in ear.told)
+    assert [one for one in ear.told if isinstance(one, CallVanished)] == [gone]
+    assert ear.calls() == ["c2"]
+
+
 async def test_a_picture_that_could_not_be_read_is_read_again(ear: Ear) -> None:
     ear.asterisk.failures = 3
     ear.asterisk.events.put_nowait(CONNECTED)

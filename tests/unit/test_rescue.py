@@ -390,6 +390,7 @@ async def test_a_late_fact_about_a_case_that_is_put_away_begins_none(tmp_path: P
         clock,
         seats=[],
         zone=ZoneInfo("UTC"),
+        node="node1",
         fate_of=nothing,
     )
     late: tuple[Event, ...] = (

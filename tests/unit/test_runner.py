@@ -381,6 +381,10 @@ async def test_a_told_event_that_is_refused_does_not_hurt_the_one_that_told_it(
     stage.store.refuse = [None, NotAllowed("an elder that does not exist")]
     assert (await stage.runner.handle(ended())).state is State.ENDED
     assert len(await stage.store.untold()) == 1
+    assert stage.shown.alarms == ["not kept/c1/order"]
+    stage.store.refuse = [NotAllowed("an elder that does not exist")]
+    await stage.runner.recover()
+    assert stage.shown.alarms == ["not kept/c1/order"], "it is said once"
 
 
 async def test_a_due_timer_becomes_its_event_once(stage: Stage) -> None:
