@@ -178,6 +178,7 @@ def order_state(state: str) -> Pill:
         "generated": Pill(_("Generated"), "act"),
         "closed": Pill(_("Closed")),
         "cancelled": Pill(_("Cancelled")),
+        "joined": Pill(_("Part of an earlier call-back")),
     }.get(state, Pill(state))
 
 

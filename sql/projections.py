@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from sql.models import Base, CallLeg, CallOrder, CallRecord, Recording, ServiceRequest, WorkOrder
 from workflows.call_facts import Call, Leg, State
 from workflows.order import Order
+from workflows.order import State as OrderState
 
 
 class Put(Protocol):
@@ -20,7 +21,7 @@ def project(put: Put, before: Any | None, case: Any, site: str) -> None:
     match case:
         case Call():
             project_call(put, before, case, site)
-        case Order():
+        case Order() if case.state is not OrderState.JOINED:
             project_order(put, case)
 
 
@@ -135,7 +136,8 @@ def project_order(put: Put, order: Order) -> None:
         order_no=order.order_no,
         request_id=order.id,
         elder_id=order.elder_id,
-        origin="need",
+        origin="call_back" if order.call_back_no else "need",
+        call_back_no=order.call_back_no,
         content=order.content,
         requirement=order.requirement,
         status=order.state.value,

@@ -165,17 +165,13 @@ class SqlTransaction:
             case CallPlaced():
                 return replace(event, elders=await _elders_of(self._session, event.callee))
             case RequestAccepted() if not case.order_no:
-                return replace(event, order_no=await self._next_order_no(event.at))
+                return await self._numbered(event)
             case OpenOrder(elder_id=int(elder_id)) | JudgeRequest(elder_id=int(elder_id)):
                 if await self._session.get(Elder, elder_id) is None:
                     raise NotFound(f"there is no elder {elder_id}")
                 return event
             case NameCaller():
-                named = await self._session.get(Elder, event.elder_id)
-                if named is None:
-                    raise NotFound(f"there is no elder {event.elder_id}")
-                known = KnownElder(id=named.id, name=named.full_name, uid=named.elder_uid)
-                return replace(event, elder=known)
+                return await self._named(event)
             case ChooseOrder():
                 chosen = await self._session.get(WorkOrder, event.order_id)
                 over = (order.State.CLOSED.value, order.State.CANCELLED.value)
@@ -185,19 +181,45 @@ class SqlTransaction:
             case _:
                 return event
 
+    async def _numbered(self, need: RequestAccepted) -> RequestAccepted:
+        """The need with its order's number: a new one, or the open call-back's that it joins."""
+        if need.call_back_no and (there := await self._open_call_back(need.call_back_no)):
+            return replace(need, joins_id=there.id, order_no=there.order_no)
+        return replace(need, order_no=await self._next_order_no(need.at))
+
+    async def _named(self, wish: NameCaller) -> NameCaller:
+        named = await self._session.get(Elder, wish.elder_id)
+        if named is None:
+            raise NotFound(f"there is no elder {wish.elder_id}")
+        known = KnownElder(id=named.id, name=named.full_name, uid=named.elder_uid)
+        return replace(wish, elder=known)
+
+    async def _open_call_back(self, number: str) -> WorkOrder | None:
+        """The open order to call this number back, if there is one."""
+        # Whoever looks next waits here until this transaction has made its order, or not.
+        await self._next("call-backs")
+        over = (order.State.CLOSED.value, order.State.CANCELLED.value)
+        return await self._session.scalar(
+            select(WorkOrder)
+            .where(WorkOrder.call_back_no == number, WorkOrder.status.not_in(over))
+            .order_by(WorkOrder.order_no)
+            .limit(1)
+        )
+
     async def _next_order_no(self, at: datetime) -> str:
         day = at.astimezone(self._zone).strftime("%Y%m%d")
+        return f"{day}-{await self._next(f'order-{day}'):04d}"
+
+    async def _next(self, name: str) -> int:
         on_sqlite = self._session.get_bind().dialect.name == "sqlite"
         # One statement: two orders at once must not both be the first of their day.
-        taken = (
-            (sqlite if on_sqlite else postgresql).insert(Number).values(name=f"order-{day}", last=1)
-        )
+        taken = (sqlite if on_sqlite else postgresql).insert(Number).values(name=name, last=1)
         last = await self._session.scalar(
             taken.on_conflict_do_update(
                 index_elements=[Number.name], set_={"last": Number.last + 1}
             ).returning(Number.last)
         )
-        return f"{day}-{last:04d}"
+        return last or 1
 
     async def save(
         self,

@@ -168,6 +168,7 @@ def end(call: Call, event: Event) -> CallOutcome:
         MakeRecording(serial=call.id, began_at=call.entered_at),
         StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S),
         *order_owed(ended, event),
+        *call_back_owed(ended, event),
     )
 
 
@@ -186,6 +187,19 @@ def order_owed(call: Call, event: Event) -> tuple[Effect, ...]:
 def owed_order(call_id: str) -> str:
     """The id of the order that an answered call gets when nobody opens one."""
     return f"{call_id}/order"
+
+
+def call_back_owed(call: Call, event: Event) -> tuple[Effect, ...]:
+    """Who called and reached nobody is called back; an emergency has its own case for that."""
+    is_missed = call.result in (Result.ABANDONED, Result.FAILED)
+    is_inbound = call.direction is Direction.INBOUND and call.entry is not Entry.EMERGENCY
+    if not (is_missed and is_inbound and call.caller):
+        return ()
+    need = RequestAccepted(
+        case_id=f"{call.id}/call-back", at=event.at, channel=Channel.HOTLINE, call_id=call.id,
+        elder_id=the_elder(call), content="", call_back_no=call.caller,
+    )  # fmt: skip
+    return (Tell(event=need),)
 
 
 def result_of(call: Call) -> Result:

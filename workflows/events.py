@@ -224,7 +224,11 @@ class Channel(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestAccepted(Event):
-    """A need was accepted (受理, T1). The store completes `order_no` with the next number."""
+    """A need was accepted (受理, T1). The store completes `order_no` with the next number.
+
+    With `call_back_no` (as the call had it) somebody who reached nobody is to be called back; when
+    an order to do so is open already, the store says which one in `joins_id` and `order_no`.
+    """
 
     channel: Channel
     call_id: str
@@ -233,6 +237,8 @@ class RequestAccepted(Event):
     requirement: str = ""
     accepted_by: str = ""
     order_no: str = ""
+    call_back_no: str = ""
+    joins_id: str = ""
 
 
 # ── an emergency ──────────────────────────────────────────────────────────────────────────────

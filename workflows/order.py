@@ -22,11 +22,14 @@ class State(Enum):
     GENERATED = "generated"
     CLOSED = "closed"
     CANCELLED = "cancelled"
+    JOINED = "joined"
+    """The number was to be called back already: this need is part of that order."""
 
 
 class Trigger(Enum):
     NEED = "need"
     NEED_JUDGED = "need already judged"
+    JOINS = "the same call-back is open"
     JUDGE = "judge"
     CLOSE = "close as answered"
     CANCEL = "cancel"
@@ -51,6 +54,8 @@ class Order:
     closed_at: datetime | None = None
     closed_by: str = ""
     outcome: str = ""
+    call_back_no: str = ""
+    joined_id: str = ""
 
 
 OrderOutcome: TypeAlias = Outcome[Order]
@@ -59,6 +64,8 @@ OrderOutcome: TypeAlias = Outcome[Order]
 def classify(order: Order, event: Event) -> Trigger:
     """Say what the event means for this order."""
     match event:
+        case RequestAccepted(joins_id=joins_id) if joins_id and not order.order_no:
+            return Trigger.JOINS
         case RequestAccepted(content=content):
             # What is told a second time changes nothing, whatever it says then.
             return Trigger.NEED_JUDGED if content and not order.order_no else Trigger.NEED
@@ -90,9 +97,19 @@ def accept(order: Order, event: Event) -> OrderOutcome:
         accepted_at=event.at, order_no=event.order_no, channel=event.channel,
         call_id=event.call_id, elder_id=event.elder_id, content=event.content,
         requirement=event.requirement, accepted_by=event.accepted_by,
-        generated_at=event.at if event.content else None,
+        generated_at=event.at if event.content else None, call_back_no=event.call_back_no,
     )  # fmt: skip
     return taken, tell_call(taken, event)
+
+
+def join(order: Order, event: Event) -> OrderOutcome:
+    """One number has one open call-back: the call is tied to that one."""
+    assert isinstance(event, RequestAccepted)
+    joined = replace(
+        order, order_no=event.order_no, joined_id=event.joins_id, call_id=event.call_id,
+        call_back_no=event.call_back_no,
+    )  # fmt: skip
+    return joined, tell_call(joined, event)
 
 
 def tell_call(order: Order, event: Event) -> tuple[Tell, ...]:
@@ -100,7 +117,10 @@ def tell_call(order: Order, event: Event) -> tuple[Tell, ...]:
     if not order.call_id:
         return ()
     linked = OrderLinked(
-        case_id=order.call_id, at=event.at, order_id=order.id, order_no=order.order_no
+        case_id=order.call_id,
+        at=event.at,
+        order_id=order.joined_id or order.id,
+        order_no=order.order_no,
     )
     return (Tell(event=linked),)
 
@@ -130,23 +150,32 @@ TABLE: Final[Table[State, Trigger, Order]] = {
     State.ACCEPTED: {
         Trigger.NEED:        Rule(State.ACCEPTED, accept),
         Trigger.NEED_JUDGED: Rule(State.GENERATED, accept),
+        Trigger.JOINS:       Rule(State.JOINED, join),
         Trigger.JUDGE:       Rule(State.GENERATED, judge),
         Trigger.CLOSE:       Rule(State.CLOSED, close),
         Trigger.CANCEL:      Rule(State.CANCELLED, cancel),
     },
+    State.JOINED: {
+        Trigger.NEED:        Rule(State.JOINED, accept),
+        Trigger.NEED_JUDGED: Rule(State.JOINED),
+        Trigger.JOINS:       Rule(State.JOINED),
+    },
     State.GENERATED: {
         Trigger.NEED:        Rule(State.GENERATED, accept),
         Trigger.NEED_JUDGED: Rule(State.GENERATED, accept),
+        Trigger.JOINS:       Rule(State.GENERATED),
         Trigger.JUDGE:       Rule(State.GENERATED, judge),
         Trigger.CLOSE:       Rule(State.CLOSED, close),
         Trigger.CANCEL:      Rule(State.CANCELLED, cancel),
     },
     State.CLOSED: {
         Trigger.NEED:        Rule(State.CLOSED),
+        Trigger.JOINS:       Rule(State.CLOSED),
         Trigger.NEED_JUDGED: Rule(State.CLOSED),
     },
     State.CANCELLED: {
         Trigger.NEED:        Rule(State.CANCELLED),
+        Trigger.JOINS:       Rule(State.CANCELLED),
         Trigger.NEED_JUDGED: Rule(State.CANCELLED),
     },
 }
@@ -165,7 +194,7 @@ def step(order: Order, event: Event) -> OrderOutcome:
 
 
 def is_over(order: Order) -> bool:
-    return order.state in (State.CLOSED, State.CANCELLED)
+    return order.state in (State.CLOSED, State.CANCELLED, State.JOINED)
 
 
 PROCESS: Final = Process(

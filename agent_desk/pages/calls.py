@@ -80,13 +80,16 @@ async def look_up(session: AsyncSession, call_id: str, by: str) -> CallView:
         known = await elders.by_number(session, number)
     linked = await calls.orders_of(session, call_id)
     linked_ids = {order.id for order in linked}
-    still_open = await orders.open_of_elders(session, [elder.id for elder in known])
+    of_elders = await orders.open_of_elders(session, [elder.id for elder in known])
+    still_open = {
+        one.id: one for one in (*await orders.open_call_backs(session, number), *of_elders)
+    }
     return CallView(
         call=call,
         number=number,
         elders=known,
         linked=linked,
-        to_choose=[order for order in still_open if order.id not in linked_ids],
+        to_choose=[order for order in still_open.values() if order.id not in linked_ids],
         journal=await calls.journal(session, call_id),
         seats=await people.seats(session),
         draft=await calls.draft(session, call_id, by),

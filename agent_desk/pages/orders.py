@@ -23,7 +23,7 @@ from workflows.order import TABLE, State, Trigger
 
 async def index(request: web.Request) -> web.StreamResponse:
     """The newest orders; `?state=` and `?text=` keep those of one state, or with this text."""
-    states = [state.value for state in State]
+    states = [state.value for state in State if state is not State.JOINED]
     asked = forms.one_line(request.query.get("text", ""))[:64]
     state = request.query.get("state", "")
     wanted = state if state in states else ""

@@ -58,6 +58,17 @@ async def open_of_elders(session: AsyncSession, elder_ids: Sequence[int]) -> Seq
     return rows.all()
 
 
+async def open_call_backs(session: AsyncSession, number: str) -> Sequence[WorkOrder]:
+    """Open orders to call this number back; one, since a second missed call joins the first."""
+    rows = await session.scalars(
+        select(WorkOrder).where(
+            WorkOrder.call_back_no == number, WorkOrder.call_back_no != "",
+            WorkOrder.status.in_(OPEN),
+        )
+    )  # fmt: skip
+    return rows.all()
+
+
 async def of_elder(session: AsyncSession, elder_id: int, limit: int = 20) -> Sequence[WorkOrder]:
     """The elder's newest orders, newest first."""
     rows = await session.scalars(

@@ -89,7 +89,8 @@ async def test_a_caller_who_gave_up_has_a_row_too(centre: Centre) -> None:
     row = await one_row(centre, "call_record")
     assert (row["state"], row["result"], row["answered_at"]) == ("ended", "abandoned", None)
     assert (row["seat"], row["recording_serial"]) == (None, "c1")
-    assert await centre.rows("SELECT * FROM work_order") == []
+    orders = await centre.rows("SELECT origin, call_back_no, content FROM work_order")
+    assert orders == [{"origin": "call_back", "call_back_no": NUMBER, "content": ""}]
 
 
 async def test_an_order_that_a_seat_opens_and_judges(centre: Centre) -> None:

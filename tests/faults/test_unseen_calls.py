@@ -152,7 +152,8 @@ def test_calls_that_nobody_saw_are_whole_single_and_true(town: Town) -> None:
 
     row = kept_recording(town.house, missed)
     assert (row.result, row.answered_at, row.seat) == ("abandoned", None, None)
-    assert not town.house.read(lambda s: calls.orders_of(s, missed))
+    back = town.house.wait_for(lambda s: calls.orders_of(s, missed), "its call-back")
+    assert [order.origin for order in back] == ["call_back"]
 
     row = kept_recording(town.house, placed)
     assert (row.direction, row.result, row.seat) == ("outbound", "answered", "1002")

@@ -164,7 +164,13 @@ def play(*events: Event) -> tuple[Call, list[Effect]]:
 
 def requests(effects: Iterable[Effect]) -> list[RequestAccepted]:
     told = [effect.event for effect in effects if isinstance(effect, Tell)]
-    return [event for event in told if isinstance(event, RequestAccepted)]
+    needs = [event for event in told if isinstance(event, RequestAccepted)]
+    return [need for need in needs if not need.call_back_no]
+
+
+def call_backs(effects: Iterable[Effect]) -> list[str]:
+    told = [effect.event for effect in effects if isinstance(effect, Tell)]
+    return [e.call_back_no for e in told if isinstance(e, RequestAccepted) and e.call_back_no]
 
 
 # ── the table ─────────────────────────────────────────────────────────────────────────────────
@@ -325,6 +331,7 @@ def test_a_call_for_which_no_line_was_free_failed() -> None:
     call, wanted = play(arrived(WANG), ended(cause=34))
     assert (call.state, call.result) == (State.ENDED, Result.FAILED)
     assert not requests(wanted)
+    assert call_backs(wanted) == ["+8613800000000"]
 
 
 @pytest.mark.parametrize(
@@ -344,6 +351,14 @@ def test_a_caller_who_gives_up_is_abandoned_in_every_stage(so_far: tuple[Event, 
     assert (call.state, call.result, call.ringing) == (State.ENDED, Result.ABANDONED, ())
     assert sum(isinstance(effect, MakeRecording) for effect in wanted) == 1
     assert not requests(wanted)
+    assert call_backs(wanted) == ["+8613800000000"]
+
+
+def test_only_who_can_be_called_and_has_no_case_of_an_emergency_is_called_back() -> None:
+    hidden, emergency = arrived(caller=""), arrived(WANG, entry=Entry.EMERGENCY)
+    answered_one = (arrived(WANG), answered("1001"))
+    for story in ((hidden,), (emergency,), answered_one, (placed(),)):
+        assert not call_backs(play(*story, ended())[1])
 
 
 def test_what_the_first_seat_missed_the_second_answers() -> None:
@@ -528,7 +543,7 @@ def test_a_busy_line_that_is_heard_of_after_the_end_counts() -> None:
 def test_nothing_rings_or_waits_after_the_end(late: Event) -> None:
     call, wanted = play(arrived(WANG), ended(), late)
     assert (call.state, call.ringing, call.position) == (State.ENDED, (), 0)
-    assert len(wanted) == 2
+    assert len(wanted) == 3, "recording, timer and call-back are asked for once"
 
 
 def test_ringing_told_again_does_not_unanswer_a_leg() -> None:

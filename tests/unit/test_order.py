@@ -157,9 +157,25 @@ def test_no_order_of_moves_loses_a_number_or_closes_without_a_person() -> None:
                 todo.append(step(order, move)[0])
             except NotAllowed:
                 assert is_over(order)
-    assert {order.state for order in seen} == set(State)
+    assert {order.state for order in seen} == set(State) - {State.JOINED}
 
 
 def test_an_event_of_another_process_is_a_fault_and_not_a_move() -> None:
     with pytest.raises(LookupError, match="CallEnded"):
         step(play(need())[0], CallEnded(case_id=ID, at=NOW, cause=16))
+
+
+def test_a_call_back_that_is_open_already_takes_the_call_and_is_not_opened_again() -> None:
+    told = RequestAccepted(
+        case_id=ID, at=NOW, channel=Channel.HOTLINE, call_id="c2", elder_id=None, content="",
+        call_back_no="+8613800000000", order_no="20260301-0004", joins_id="c1/call-back",
+    )  # fmt: skip
+    joined, tied = step(begin(told), told)
+    assert (joined.state, is_over(joined)) == (State.JOINED, True)
+    (tell,) = tied
+    assert isinstance(tell, Tell)
+    assert isinstance(tell.event, OrderLinked)
+    assert (tell.event.case_id, tell.event.order_id) == ("c2", "c1/call-back")
+    assert step(joined, told) == (joined, tied), "told twice, tied once"
+    with pytest.raises(NotAllowed):
+        step(joined, judged())

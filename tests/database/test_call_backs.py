@@ -1,0 +1,53 @@
+"""Who reached nobody is called back: one open order for each number, closed by a person's word."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.database.centre import Centre, after, arrived, ended, queued
+from workflows.commands import CloseAnswered
+from workflows.errors import NotAllowed
+
+OTHER = "+8613800000077"
+ORDERS = "SELECT id, origin, call_back_no, status FROM work_order ORDER BY order_no"
+TIES = "SELECT call_id, order_id FROM call_order ORDER BY call_id"
+
+
+@pytest.mark.row("ACD-13", part="telephone")
+async def test_a_second_missed_call_joins_the_open_call_back(centre: Centre) -> None:
+    for id_ in ("c1", "c2"):
+        await centre.play(arrived(id_), queued(id_), ended(id_))
+    await centre.play(arrived("c3", OTHER), ended("c3"))
+    rows = await centre.rows(ORDERS)
+    assert [(r["id"], r["origin"], r["status"]) for r in rows] == [
+        ("c1/call-back", "call_back", "accepted"), ("c3/call-back", "call_back", "accepted"),
+    ]  # fmt: skip
+    assert [tuple(tie.values()) for tie in await centre.rows(TIES)] == [
+        ("c1", "c1/call-back"), ("c2", "c1/call-back"), ("c3", "c3/call-back"),
+    ]  # fmt: skip
+    channels = await centre.rows("SELECT DISTINCT channel FROM service_request")
+    assert channels == [{"channel": "hotline"}]
+
+
+async def test_closing_needs_an_outcome_and_the_next_missed_call_opens_another(
+    centre: Centre,
+) -> None:
+    await centre.play(arrived("c1"), ended("c1"))
+    closing = {"case_id": "c1/call-back", "at": after(60), "by": "张敏"}
+    with pytest.raises(NotAllowed):
+        await centre.play(CloseAnswered(**closing, answer="  "))  # type: ignore[arg-type]
+    await centre.play(CloseAnswered(**closing, answer="已回拨，无事"))  # type: ignore[arg-type]
+    await centre.play(arrived("c2"), ended("c2"))
+    statuses = [(row["id"], row["status"]) for row in await centre.rows(ORDERS)]
+    assert statuses == [("c1/call-back", "closed"), ("c2/call-back", "accepted")]
+
+
+async def test_missed_calls_at_the_same_moment_open_one(centre: Centre) -> None:
+    ids = [f"c{number}" for number in range(6)]
+    for id_ in ids:
+        await centre.play(arrived(id_))
+    await asyncio.gather(*(centre.play(ended(id_)) for id_ in ids))
+    assert len(await centre.rows(ORDERS)) == 1
+    assert len(await centre.rows(TIES)) == len(ids)
