@@ -92,10 +92,9 @@ class LivePicture:
                 continue
             again = RaiseAlarm(key=alarm.key, kind=alarm.kind, text=alarm.text)
             self.alarm_raised(again, alarm.raised_at)
-        for case in await self._store.open_cases(call.PROCESS):
-            if case.state is not State.ENDED:
-                # Told too: a desk may have come before the database answered.
-                self.case_changed(call.PROCESS.name, case)
+        for case in await self._our_calls():
+            # Told too: a desk may have come before the database answered.
+            self.case_changed(call.PROCESS.name, case)
 
     def _is_settled(self, key: str) -> bool:
         """What nothing would ever end: a trunk that is no more, a picture that is read anew."""
@@ -105,13 +104,20 @@ class LivePicture:
 
     async def open_calls(self) -> dict[str, OpenCall]:
         """This node's calls that have not ended, by id, from the database."""
-        cases = await self._store.open_cases(call.PROCESS)
         return {
             c.id: OpenCall(c.state.value, tuple(leg.id for leg in c.legs if leg.ended_at is None))
+            for c in await self._our_calls()
+        }
+
+    async def _our_calls(self) -> list[Call]:
+        """Of another node's calls we hear no end: they would stay on the board for ever."""
+        cases: list[Call] = await self._store.open_cases(call.PROCESS)
+        return [
+            c
             for c in cases
             # A call's id begins with its node, as Asterisk makes it.
             if c.state is not State.ENDED and (c.node or c.id.rpartition("-")[0]) == self._node
-        }
+        ]
 
     def snapshot(self) -> dict[str, Any]:
         """Everything, as a JSON object."""

@@ -51,7 +51,9 @@ async def test_a_picture_that_was_wrong_is_an_alarm_until_it_is_right(centre: Ce
     assert await open_alarms(centre) == set()
 
 
-async def test_another_nodes_calls_are_not_compared_with_our_asterisk(centre: Centre) -> None:
+async def test_another_nodes_calls_are_neither_shown_nor_compared_with_our_asterisk(
+    centre: Centre,
+) -> None:
     for call, node in (("here-1.1", "here"), ("there-1.1", "there")):
         await centre.play(
             CallArrived(
@@ -61,7 +63,10 @@ async def test_another_nodes_calls_are_not_compared_with_our_asterisk(centre: Ce
     # Of these the arrival was never seen: their ids say whose they are.
     for call in ("here-2.1", "there-2.1", "also-here-2.1"):
         await centre.play(SeatRang(case_id=call, at=NOW, seat="1001", leg=f"{call}9"))
-    assert await picture_of(centre).open_calls() == {
+    picture = picture_of(centre)
+    await picture.load()
+    assert {one["id"] for one in picture.snapshot()["calls"]} == {"here-1.1", "here-2.1"}
+    assert await picture.open_calls() == {
         "here-1.1": OpenCall("entered", ("here-1.1",)),
         "here-2.1": OpenCall("ringing", ("here-2.19",)),
     }
