@@ -104,3 +104,11 @@ def test_the_controller_is_away(page: Page, centre: Centre) -> None:
         centre.come_back()
     page.get_by_role("button", name="生成工单").click()
     expect(page.get_by_text("已生成")).to_be_visible()
+
+
+def test_a_missed_caller_is_called_back_from_the_order(page: Page, centre: Centre) -> None:
+    call = centre.call(fresh_number(), ago_s=30)
+    call.queue()
+    call.end()
+    order_of(page, call)
+    expect(page.locator("#call-back [data-dial]")).to_contain_text("136 0000")
