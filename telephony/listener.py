@@ -20,7 +20,7 @@ from telephony.switchboard import MISSED_PENALTY, Change, Consequence, PictureNo
 from telephony.translate import Translator, plain
 from workflows.commands import Command
 from workflows.errors import StoreDown
-from workflows.events import Event
+from workflows.events import Event, SeatRang
 from workflows.seat import Seat, SeatEffect
 
 logger = logging.getLogger(__name__)
@@ -131,6 +131,9 @@ class Listener:
             # First what a person waits for: the card of a call that rings.
             for ours in map(self._clocks.of_call, self._translator.to_events(event)):
                 self._heard(ours)
+                if isinstance(ours, SeatRang):
+                    # Asterisk speaks in bursts; the card goes out before the rest is looked at.
+                    await asyncio.sleep(0)
                 self._line.put_nowait(ours)
             self._follow(self._switchboard.apply(event))
 

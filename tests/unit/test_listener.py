@@ -19,7 +19,7 @@ from telephony.switchboard import Change, PictureNow, Switchboard, TrunkNow
 from telephony.translate import Translator
 from workflows.commands import ResumeSeat
 from workflows.errors import StoreDown
-from workflows.events import CallEnded, CallQueued, CallVanished, Event, KeyPressed
+from workflows.events import CallEnded, CallQueued, CallVanished, Event, KeyPressed, SeatRang
 
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 CONNECTED: Final = {"Event": "Connected"}
@@ -55,6 +55,7 @@ class Ear:
         self.told: list[Event | Change | bool] = []
         self.heard: list[Event] = []
         self.refused: list[Event] = []
+        self.feed: asyncio.Queue[Event] = asyncio.Queue()
         self.offered: list[int] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -66,10 +67,14 @@ class Ear:
             cast("Ami", self.asterisk),
             Translator("node1", str),
             self.switchboard,
-            handle_many=self.take_some, heard=self.heard.append,
+            handle_many=self.take_some, heard=self.hear,
             refused=self.refused.append, open_calls=self.open_calls, changed=self.told.append,
             connected=self.told.append, stored=self.stored.append, now=lambda: NOW,
         )  # fmt: skip
+
+    def hear(self, event: Event) -> None:
+        self.heard.append(event)
+        self.feed.put_nowait(event)
 
     async def take_some(self, events: Sequence[Event]) -> int:
         """Take at most two of them, as a runner does that has little time."""
@@ -152,6 +157,24 @@ async def test_an_event_that_cannot_be_taken_costs_none_of_its_neighbours(ear: E
     ear.gate.set()
     await ear.until(lambda: ear.calls() == ["c1", "c3", "c4"])
     assert [event.case_id for event in ear.refused] == ["c2"]
+
+
+async def test_who_rings_is_told_before_the_rest_of_a_burst(ear: Ear) -> None:
+    async def left_when_told() -> int:
+        await ear.feed.get()
+        return ear.asterisk.events.qsize()
+
+    reading = asyncio.ensure_future(left_when_told())
+    await asyncio.sleep(0)
+    of_call = ["CARELINE_CALL=c1", "CARELINE_PARTY=caller"]
+    rings = {
+        "Event": "AgentCalled", "Uniqueid": "c1", "ChanVariable": of_call,
+        "Interface": "PJSIP/1001", "DestUniqueid": "c1-leg",
+    }  # fmt: skip
+    for event in (rings, *({"Event": "Newstate", "Uniqueid": f"n-{n}.1"} for n in range(10))):
+        ear.asterisk.events.put_nowait(event)
+    assert await reading == 10
+    assert [type(event) for event in ear.heard] == [SeatRang]
 
 
 async def test_a_connect_compares_calls_only_when_what_was_heard_is_saved(ear: Ear) -> None:
