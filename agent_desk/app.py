@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Final
 
 from aiohttp import web
@@ -90,9 +91,17 @@ async def _reading_the_feed(app: web.Application) -> AsyncIterator[None]:
     desk = app[DESK]
     async with desk.database.reading() as session:
         ended = await calls.just_ended(session, JUST_ENDED)
-    desk.feed.start(desk.controller, ended, back=desk.phones.say_again)
+    desk.feed.start(desk.controller, ended, back=desk.phones.say_again, today=lambda: _today(desk))
     yield
     await desk.feed.stop()
+
+
+async def _today(desk: Desk) -> tuple[int, int]:
+    midnight = datetime.now(desk.settings.centre.zone).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
+    async with desk.database.reading() as session:
+        return await calls.offered_and_answered(session, midnight)
 
 
 async def _close_feed(app: web.Application) -> None:

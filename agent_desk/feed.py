@@ -27,6 +27,8 @@ from workflows.errors import StoreDown
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 15
+COUNTED_EVERY_S: Final = 10
+TODAY: Final = ("today", "today")
 SIGNED_OUT: Final = 4401
 """The close code that sends a browser to the sign-in."""
 
@@ -37,6 +39,7 @@ class BoardFeed:
     def __init__(self, picture: Picture) -> None:
         self._picture: Final = picture
         self._feed: Final = Feed(self._snapshot)
+        self._today: Item = {"offered": None, "answered": None}
         self._sockets: Final[dict[web.WebSocketResponse, str]] = {}
         self._noted: Final = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,16 +51,19 @@ class BoardFeed:
         controller: Controller,
         ended: Iterable[dict[str, Any]],
         back: Callable[[], Awaitable[None]],
+        today: Callable[[], Awaitable[tuple[int, int]]],
     ) -> None:
         """Read from here on; `ended` are the last calls that are over already.
 
-        `back` is awaited whenever the controller is there, at first and again.
+        `back` is awaited whenever the controller is there, at first and again; `today` says how
+        many calls were offered and how many of them answered.
         """
         for call in ended:
             self.take("call", call)
         self._tasks = [
             asyncio.create_task(self._read(controller, back), name="desk feed"),
             asyncio.create_task(self._draw(), name="desk board"),
+            asyncio.create_task(self._count(today), name="desk figures"),
         ]
 
     @property
@@ -71,6 +77,21 @@ class BoardFeed:
             self._noted.set()
             if message["kind"] == "snapshot":
                 await back()
+
+    async def _count(self, today: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+        """Ask the database for what no event tells; while it is away no figure is shown."""
+        while True:
+            offered: int | None = None
+            answered: int | None = None
+            try:
+                offered, answered = await today()
+            except StoreDown as cause:
+                logger.warning("today's calls were not counted: %s", cause)
+            counted = {"offered": offered, "answered": answered}
+            if counted != self._today:
+                self._today = counted
+                self._feed.publish("put", _put(TODAY, counted))
+            await asyncio.sleep(COUNTED_EVERY_S)
 
     async def _draw(self) -> None:
         """Draw what was noted. What waits already is noted first, and all of it is drawn at once.
@@ -108,7 +129,10 @@ class BoardFeed:
         return {
             "now": int(datetime.now(UTC).timestamp() * 1000),
             "away": self._picture.is_away,
-            "items": [_put(key, item) for key, item in self._picture.items().items()],
+            "items": [
+                *(_put(key, item) for key, item in self._picture.items().items()),
+                _put(TODAY, self._today),
+            ],
         }
 
     def seats(self) -> dict[str, str]:

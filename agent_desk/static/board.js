@@ -12,7 +12,7 @@ const day = new Intl.DateTimeFormat(document.documentElement.lang, {
 });
 const byId = (id) => document.getElementById(id);
 
-const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map() };
+const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map(), today: new Map() };
 const rows = new Map();
 const SEAT_TONES = {
   available: "act", ringing: "wait", talking: "talk", "not answering": "wait",
@@ -104,6 +104,9 @@ function showCalls() {
   const over = all.filter((call) => call.state === "ended").sort((a, b) => b.ended - a.ended);
   arrange(byId("calls"), now.map(callRow), byId("no-calls"));
   arrange(byId("ended"), over.map(callRow), byId("no-ended"));
+  const open = now.filter((call) => call.entry === "emergency").length;
+  say(byId("emergencies"), "open", String(open));
+  byId("emergencies").classList.toggle("sos", open > 0);
   byId("talking").textContent = now.filter((call) => call.state === "talking").length;
 }
 
@@ -163,8 +166,19 @@ function showAlarms() {
   }), byId("no-alarms"));
 }
 
+// A tenth of a percent tells more than is known; and 100 % is said only when nobody was missed.
+function showToday() {
+  const { offered, answered } = items.today.get("today");
+  const rate = offered ? `${Math.floor((answered * 100) / offered)} %` : "–";
+  say(byId("rate"), "rate", rate);
+  const meaning = offered === null ? "uncounted" : offered === 0 ? "none_today" : "connected";
+  say(byId("rate"), "meaning", words.other[meaning]
+    .replace("{answered}", answered).replace("{offered}", offered));
+}
+
 const show = {
   call: showCalls, queue: showQueues, seat: showSeats, trunk: showTrunks, alarm: showAlarms,
+  today: showToday,
 };
 
 // ── the link ───────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -43,6 +43,23 @@ async def just_ended(session: AsyncSession, limit: int) -> Sequence[dict[str, An
         .order_by(Case.changed_at)
     )
     return rows.all()
+
+
+async def offered_and_answered(session: AsyncSession, since: datetime) -> tuple[int, int]:
+    """How many calls came in since then, and how many of them a person answered.
+
+    Whoever still waits is in neither: it is not known yet how that comes out. Whoever hung up
+    before anybody answered was offered and not answered, wherever in the menu or the queue it was.
+    """
+    row = await session.execute(
+        select(func.count(), func.count(CallRecord.answered_at)).where(
+            CallRecord.direction == "inbound",
+            CallRecord.entered_at >= since,
+            or_(CallRecord.state == "ended", CallRecord.answered_at.is_not(None)),
+        )
+    )
+    offered, answered = row.one()
+    return offered, answered
 
 
 async def one(session: AsyncSession, call_id: str) -> CallRecord | None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from sql.queries import calls
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk
 from workflows.events import Entry
@@ -181,3 +185,35 @@ def test_the_desk_restarts_and_the_board_finds_it_again(
     expect(page.locator("#link")).to_have_text("实时")
     assert page.evaluate("window.untouched") is True
     call.end()
+
+
+@pytest.mark.row("UI-01")
+def test_the_connection_rate_counts_who_found_nobody(page: Page, centre: Centre) -> None:
+    opened(page)
+    midnight = datetime.now(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0, second=0)
+    offered, answered = centre.read(lambda it: calls.offered_and_answered(it, midnight))
+    waiting = centre.call("+8613577770002")
+    waiting.queue()
+    centre.call("+8613577770003").whole()
+    missed = centre.call("+8613577770004")
+    missed.queue()
+    missed.end()
+    meaning = page.locator("#rate [data-f=meaning]")
+    expect(meaning).to_have_text(f"{offered + 2} 个来电，{answered + 1} 个接通", timeout=20_000)
+    rate = (answered + 1) * 100 // (offered + 2)
+    expect(page.locator("#rate [data-f=rate]")).to_have_text(f"{rate} %")
+    waiting.end()
+
+
+def test_open_emergencies_are_a_figure_of_their_own(page: Page, centre: Centre) -> None:
+    opened(page)
+    figure = page.locator("#emergencies")
+    before = int(figure.locator("[data-f=open]").inner_text())
+    call = centre.call("+8613577770005", entry=Entry.EMERGENCY, callee="96000")
+    call.queue("emergency")
+    call.ring()
+    call.answer()
+    expect(figure.locator("[data-f=open]")).to_have_text(str(before + 1))
+    expect(figure).to_have_class(re.compile("sos"))
+    call.end("1001")
+    expect(figure.locator("[data-f=open]")).to_have_text(str(before))

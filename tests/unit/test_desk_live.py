@@ -17,6 +17,7 @@ from agent_desk.feed import BoardFeed
 from agent_desk.live import JUST_ENDED, Picture
 from sql import codec
 from workflows.call_facts import Call, Direction, Leg, Result, State
+from workflows.errors import StoreDown
 from workflows.events import Entry, KnownElder
 
 NOON = datetime(2026, 4, 18, 12, tzinfo=UTC)
@@ -158,13 +159,17 @@ async def nothing() -> None:
     """What is done when the controller is there: here nothing."""
 
 
+async def uncounted() -> tuple[int, int]:
+    raise StoreDown("no database is here")
+
+
 async def test_a_desk_that_got_behind_draws_once(picture: Picture) -> None:
     feed = BoardFeed(picture)
     controller = Controller(*(waiting("a", queued) for queued in range(50)))
     reader = cast("AsyncGenerator[str]", feed.read())
     async with aclosing(reader):
         await anext(reader)
-        feed.start(cast("Any", controller), (), back=nothing)
+        feed.start(cast("Any", controller), (), back=nothing, today=uncounted)
         heard = [json.loads(await anext(reader)) for _ in range(4)]
     assert [m["data"].get("key") for m in heard] == [None, "a", "hotline", "emergency"]
     assert heard[1]["data"]["item"]["since"] == at(49).timestamp() * 1000
