@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-import secrets
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -17,6 +16,7 @@ from aiohttp.typedefs import Middleware
 from agent_desk.desk import DESK, VISITOR, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.rights import Right, Visitor, may
+from agent_desk.sessions import is_same
 from settings import Settings, split
 from sql.audit import Actor
 
@@ -86,7 +86,7 @@ async def _check_form(request: web.Request, visitor: Visitor | None) -> None:
     # Before the sign-in there is no session; the token of the form then has its own cookie.
     expected = visitor.csrf if visitor else request.cookies.get(VISIT_COOKIE, "")
     given = request.headers.get(CSRF_HEADER) or await _field(request)
-    if not expected or not secrets.compare_digest(expected.encode(), given.encode()):
+    if not expected or not is_same(expected, given):
         raise web.HTTPForbidden(
             text=_("This form is too old, or was not made by this desk. Open the page again.")
         )
@@ -108,15 +108,23 @@ def wants_page(request: web.Request) -> bool:
 def is_same_origin(request: web.Request) -> bool:
     """Whether a WebSocket is asked for by our own page: browsers let any page ask for one."""
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc == request.host
+    return origin is not None and _parts(origin).netloc == request.host
 
 
 def local_path(target: str) -> str:
     """The path to go to after the sign-in, or the board: never another site."""
-    parts = urlsplit(target)
-    if parts.scheme or parts.netloc or not target.startswith("/") or target.startswith("//"):
+    parts = _parts(target)
+    if parts.scheme or parts.netloc or not parts.path.startswith("/") or target.startswith("//"):
         return "/"
     return "/" if "\\" in target or not target.isprintable() else target
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; none when it is none at all, such as //[."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return SplitResult("", "", "", "", "")
 
 
 def address_of(request: web.Request) -> str:
@@ -213,7 +221,7 @@ def only_known_hosts(settings: Settings) -> Middleware:
 
     @web.middleware
     async def known_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = urlsplit(f"//{request.host}").hostname or ""
+        name = _parts(f"//{request.host}").hostname or ""
         if is_checked and name not in names and not _is_address(name):
             raise web.HTTPMisdirectedRequest(
                 text=_("The desk does not answer to this name. Use the address it was set up with.")

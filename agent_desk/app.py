@@ -33,7 +33,8 @@ from settings import Settings
 from sql.engine import Database
 from sql.queries import calls
 
-MAX_BODY: Final = 64 * 1024
+MAX_BODY: Final = 256 * 1024
+"""An elder's form with every text at its longest fits: a browser writes a character in 9 bytes."""
 
 
 def desk_app(

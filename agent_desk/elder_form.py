@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal
@@ -12,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 from agent_desk.forms import Form, Line, Medium, Short, Text, nothing_is_none
 from settings import Centre
 from sql.models import Elder
-from sql.numbers import e164
+from sql.numbers import FEWEST, e164
 from sql.registers.elders import FIELDS, Contact, Device, Entry, Number
 
 EARLIEST_BIRTH: Final = date(1900, 1, 1)
@@ -29,10 +28,15 @@ TerminalType = Literal[
 ]  # fmt: skip
 
 
+def _dialled(number: str) -> str:
+    """The digits that a telephone would dial, without the area: an extension is left out."""
+    return e164(number, country="86", area="").removeprefix("+")
+
+
 def _numbers(numbers: tuple[str, ...]) -> tuple[str, ...]:
     """Those that were written, each once; a number has three digits at least."""
     given = tuple(dict.fromkeys(number for number in numbers if number))
-    if any(sum(c.isdecimal() for c in number) < 3 for number in given):
+    if any(len(_dialled(number)) < FEWEST for number in given):
         raise ValueError("bad_number")
     return given
 
@@ -44,8 +48,7 @@ def _one_at_least(numbers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _no_rescue(numbers: tuple[str, ...]) -> tuple[str, ...]:
-    plain = [unicodedata.normalize("NFKC", number) for number in numbers]
-    if any("".join(c for c in one if c.isdecimal()).lstrip("0") in RESCUE for one in plain):
+    if any(_dialled(number).lstrip("0") in RESCUE for number in numbers):
         raise ValueError("rescue_number")
     return numbers
 
@@ -118,7 +121,7 @@ class ElderForm(Form):
     contacts: Annotated[tuple[ContactRow, ...], Field(max_length=MOST)] = ()
     terminals: Annotated[tuple[TerminalRow, ...], Field(max_length=MOST)] = ()
     version: int = 0
-    call: str = ""
+    call: Line = ""
 
     @field_validator("birth_date")
     @classmethod

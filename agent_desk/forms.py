@@ -110,7 +110,7 @@ class NewOrder(Form):
 
 
 class ChosenOrder(Form):
-    order_id: Annotated[str, Field(min_length=1, max_length=96)]
+    order_id: Annotated[Line, Field(min_length=1, max_length=96)]
 
 
 class Judgement(Form):
@@ -209,8 +209,12 @@ async def read(
     posted: MultiDictProxy[Any] = await request.post()
     # An upload in place of a text is nobody's honest mistake; it counts as left empty.
     typed: dict[str, Any] = {k: v for k, v in posted.items() if isinstance(v, str)}
-    for name in [key for key in posted if key.rpartition(".")[2] in many]:
-        typed[name] = [value for value in posted.getall(name) if isinstance(value, str)]
+    # In one pass: a hostile form may have one name ten thousand times.
+    for name, value in posted.items():
+        if name.rpartition(".")[2] in many and isinstance(value, str):
+            if not isinstance(typed[name], list):
+                typed[name] = []
+            typed[name].append(value)
     for name in many:
         typed.setdefault(name, [])
     for name in rows:
@@ -260,7 +264,9 @@ def _sentence(error: ErrorDetails) -> str:
             return _own_sentence(str(about["error"]))
         case "missing" | "string_too_short" | "too_short":
             return _("This is needed.")
-        case "string_too_long" | "too_long":
+        case "too_long":
+            return _("These are too many: at most %d.") % int(about["max_length"])
+        case "string_too_long":
             return _("This is too long: at most %d characters.") % int(about["max_length"])
         case "date_from_datetime_parsing" | "date_from_datetime_inexact" | "date_parsing":
             return _("This is no date. Right would be 1944-03-21.")

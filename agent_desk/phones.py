@@ -26,7 +26,7 @@ from aiohttp import (
 )
 
 from agent_desk.rights import Visitor
-from agent_desk.sessions import NOTED_EVERY, Sessions
+from agent_desk.sessions import NOTED_EVERY, Sessions, is_same
 from control import Controller
 from workflows.errors import CarelineError, StoreDown
 
@@ -84,7 +84,8 @@ class Phones:
         try:
             await self._tell()
         except CarelineError:
-            self._lines.pop(seat, None)
+            if self._lines.get(seat) is line:
+                del self._lines[seat]
             raise
         self._soon(self._forget_unused(line))
         return line
@@ -132,7 +133,7 @@ class Phones:
     def line_of(self, visitor: Visitor, id_: str) -> Line | None:
         """The line with this id, if it is the visitor's and nobody is connected to it."""
         for line in self._lines.values():
-            if secrets.compare_digest(line.id, id_) and line.token == visitor.token:
+            if is_same(line.id, id_) and line.token == visitor.token:
                 return None if line.socket else line
         return None
 

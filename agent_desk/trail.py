@@ -9,6 +9,7 @@ from typing import Any
 from agent_desk import words
 from agent_desk.language import gettext as _
 from sql.models import AuditEntry
+from workflows.menu import KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ def action(name: str) -> str:
         "signed out": _("signed out"),
         "password set": _("set a new password"),
         "played": _("played the recording"),
+        "sat down": _("took the seat"),
+        "got up": _("got up from the seat"),
         "OpenOrder": _("opened an order"),
         "ChooseOrder": _("tied it to an order"),
         "JudgeRequest": _("judged the need"),
@@ -45,7 +48,7 @@ def action(name: str) -> str:
 def subject(kind: str) -> str:
     return {
         "elder": _("Elder"), "user": _("User"), "order": _("Order"), "call": _("Call"),
-        "emergency": _("Emergency"), "menu": _("Menu"),
+        "emergency": _("Emergency"), "menu": _("Menu"), "seat": _("Seat"),
     }.get(kind, kind)  # fmt: skip
 
 
@@ -86,6 +89,8 @@ def said(key: str, value: Any) -> str:
             return "、".join(f"{one['name']} {one['uid']}" for one in value)
         case {"call_class": what, "note": note}:
             return f"{words.call_class(what)} {note}".strip()
+        case {"choice": choice, "queue": queue}:
+            return f"{words.choice(choice)} → {words.queue(queue)}"
         case [dict(), *_rest]:
             return "；".join(_row(key, row) for row in value)
         case list():
@@ -127,4 +132,6 @@ def _other_labels() -> Mapping[str, str]:
         "order_no": _("Order"), "content": _("What is needed"),
         "requirement": _("How, when, what to mind"), "outcome": _("Answer"),
         "elders": _("Elders"), "wrap_up": _("Wrap-up"),
+        "who": _("User"), "order_id": _("Order"), "elder_id": _("Elder"),
+        **{key: _("Key %s") % key for key in KEYS},
     }  # fmt: skip

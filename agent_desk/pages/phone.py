@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Final
 
 from aiohttp import web
 
-from agent_desk.access import is_same_origin
+from agent_desk.access import actor_of, is_same_origin
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.phones import ELSEWHERE, LEFT, Elsewhere
 from agent_desk.render import page
 from control import ControllerDown
+from sql import audit
 from sql.queries import people
 from workflows.errors import TelephonyDown
 
@@ -61,10 +63,15 @@ async def sit(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound(text=_("There is no such seat. Choose one from the list."))
     async with desk.database.writing() as session:
         idle = desk.sessions.idle_before()
+        await people.hold_seat(session, seat)
         others = [s for s in await people.sitting(session, idle) if s.token != visitor.token]
         there = next((one for one in others if one.seat == seat), None)
         if there is None or form.get("take_over") == seat:
             await people.sit(session, visitor.token, seat)
+            audit.note(
+                session, actor_of(request), datetime.now(UTC), "sat down", "seat", seat,
+                before={"who": there.name if there else ""}, after={"who": visitor.name},
+            )  # fmt: skip
     if there and form.get("take_over") != seat:
         return await _seats(request, 409, asked=seat, who=there.name)
     # The one who sat there is told by the page; and who changes seats leaves the old one.
@@ -77,6 +84,9 @@ async def leave(request: web.Request) -> web.StreamResponse:
     desk, visitor = request.app[DESK], visitor_of(request)
     async with desk.database.writing() as session:
         await people.sit(session, visitor.token, None)
+        if visitor.seat:
+            now = datetime.now(UTC)
+            audit.note(session, actor_of(request), now, "got up", "seat", visitor.seat)
     await desk.phones.drop(lambda line: line.token == visitor.token, LEFT)
     raise web.HTTPSeeOther("/phone")
 

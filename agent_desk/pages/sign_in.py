@@ -13,6 +13,8 @@ from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.phones import SIGNED_OUT
 from agent_desk.render import page
+from agent_desk.rights import Visitor
+from sql.audit import Actor
 from sql.models import User
 from sql.queries import people
 from workflows.errors import StoreDown
@@ -51,6 +53,9 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
         logger.info("sign-in refused from %s", address)
         fault = _("Name or password is wrong. Check capital letters and the keyboard's language.")
         return _form(request, 401, name=name, target=target, fault=fault)
+    # Whoever was signed in here before, in a page that is still open, has left with that.
+    if former := await desk.sessions.visitor(request):
+        await _end(request, former, Actor(former.name, address))
     desk.patience.forget(filled.form.name, address)
     response = web.HTTPSeeOther(target)
     desk.sessions.give(response, value)
@@ -67,14 +72,18 @@ async def _user(request: web.Request, form: forms.SignIn) -> User | None:
 
 
 async def sign_out(request: web.Request) -> web.StreamResponse:
+    await _end(request, visitor_of(request), actor_of(request))
+    response = web.HTTPSeeOther("/sign-in")
+    request.app[DESK].sessions.take_back(response)
+    raise response
+
+
+async def _end(request: web.Request, visitor: Visitor, actor: Actor) -> None:
+    """The end of a sign-in, of what it watches, and of its telephone."""
     desk = request.app[DESK]
-    visitor = visitor_of(request)
-    await desk.sessions.end(visitor, actor_of(request))
+    await desk.sessions.end(visitor, actor)
     await desk.feed.drop(visitor.token)
     await desk.phones.drop(lambda line: line.token == visitor.token, SIGNED_OUT)
-    response = web.HTTPSeeOther("/sign-in")
-    desk.sessions.take_back(response)
-    raise response
 
 
 def _form(

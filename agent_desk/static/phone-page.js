@@ -262,7 +262,9 @@ function dialWhatWasAsked() {
   // Once: a reload is no second wish.
   history.replaceState(null, "", "/phone");
   part("number-to-dial").value = asked;
-  dial(asked);
+  // Only a page of the desk that opened this window dials by itself. A link from elsewhere fills the
+  // number in, and a person looks at it first.
+  if (window.opener) dial(asked);
 }
 
 async function dial(number) {

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql import audit
@@ -62,6 +63,10 @@ async def change(
         session.add(row)
     row.options, row.version = _options(menu), version + 1
     row.changed_by, row.changed_at = actor.name, at
+    try:
+        await session.flush()
+    except IntegrityError:
+        raise Outdated("somebody has made the first menu in the meantime") from None
     audit.note(session, actor, at, "changed", "menu", menu.name, before=before, after=row.options)
 
 

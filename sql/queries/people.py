@@ -79,6 +79,11 @@ async def sitting(session: AsyncSession, seen_after: datetime) -> list[Sitting]:
     return [Sitting(seat or "", name, token) for seat, name, token in rows]
 
 
+async def hold_seat(session: AsyncSession, seat: str) -> None:
+    """Let nobody else take this seat until the transaction is over."""
+    await session.execute(select(Seat).where(Seat.extension == seat).with_for_update())
+
+
 async def sit(session: AsyncSession, token: str, seat: str | None) -> None:
     """Give the seat to this sign-in, whoever had it; None gets up."""
     if seat is not None:

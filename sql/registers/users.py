@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql import audit
@@ -33,7 +34,11 @@ async def add(
         raise NameTaken(f"there is a user {name} already")
     user = User(name=name, password=password, role=role, is_active=True, created_at=at)
     session.add(user)
-    await session.flush()
+    try:
+        await session.flush()
+    except IntegrityError:
+        # Two admins added the same person at once.
+        raise NameTaken(f"there is a user {name} already") from None
     audit.note(session, actor, at, "added", "user", str(user.id), after=_shown(user))
     return user
 
@@ -53,7 +58,7 @@ async def change(
     """
     # All admins are locked first: two of them must not remove each other at once.
     admins = await session.scalars(
-        select(User).where(User.role == ADMIN, User.is_active).with_for_update()
+        select(User).where(User.role == ADMIN, User.is_active).order_by(User.id).with_for_update()
     )
     others = [admin for admin in admins if admin.id != user_id]
     user = await session.get_one(User, user_id)

@@ -126,8 +126,47 @@ def test_the_feed_is_for_our_own_pages(desk: Desk, cookie: str) -> None:
 
 
 def test_too_much_is_refused(desk: Desk, cookie: str) -> None:
-    flood = "content=" + "x" * 100_000
+    flood = "content=" + "x" * 300_000
     assert ask(desk, "POST", "/calls/test-1.1/orders", flood, Cookie=cookie).status == 413
+
+
+def test_broken_bytes_and_addresses_are_refused_in_words(desk: Desk, cookie: str) -> None:
+    assert ask(desk, "GET", "/sign-in?next=//[").status == 200
+    assert ask(desk, "GET", "/healthz", Host="[").status in (400, 421)
+    broken = {"Cookie": cookie, "X_CSRF_Token": "\xff"}
+    assert ask(desk, "POST", "/elders/new", **broken).status == 403
+    assert (
+        ask(desk, "POST", "/sign-in", Cookie="careline-visit=a", X_CSRF_Token="\xff").status == 403
+    )
+    ten_thousand = "&".join(["numbers="] * 10_000)
+    assert ask(desk, "POST", "/elders/new", ten_thousand, Cookie=cookie).status == 403
+
+
+def test_a_new_sign_in_ends_the_one_before_it_in_this_browser(
+    stranger: Page, centre: Centre
+) -> None:
+    sign_in(stranger)
+    stranger.wait_for_url("**/")
+    former = next(c for c in stranger.context.cookies() if re.fullmatch(r"careline-\d+", c["name"]))
+    late = stranger.context.new_page()
+    # A sign-in page that was left open: the cookie is there again only when it is sent.
+    stranger.context.clear_cookies()
+    late.goto("/sign-in")
+    stranger.context.add_cookies([former])  # type: ignore[list-item]
+    late.get_by_label("用户名").fill("admin")
+    late.get_by_label("密码").fill(PASSWORD)
+    late.get_by_role("button", name="登录").click()
+    late.wait_for_url("**/")
+    assert hashlib.sha256(former["value"].encode()).hexdigest() not in centre.read(_tokens)
+
+
+def test_who_takes_a_seat_or_leaves_it_is_on_record(page: Page) -> None:
+    page.goto("/phone")
+    page.get_by_role("button", name="周悦 1002").click()
+    page.get_by_role("button", name="离开坐席").click()
+    page.goto("/record?text=1002")
+    expect(page.locator("tbody tr").nth(0)).to_contain_text("离座")
+    expect(page.locator("tbody tr").nth(1)).to_contain_text("入座")
 
 
 def test_a_form_that_is_no_form(desk: Desk, cookie: str) -> None:

@@ -84,3 +84,14 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     assert focused.evaluate("it => getComputedStyle(it).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     expect(page.locator("#link")).to_have_text("实时")
+
+
+def test_every_text_may_be_as_long_as_it_says(page: Page) -> None:
+    page.goto("/elders/new")
+    page.get_by_label("姓名", exact=False).first.fill("常文华")
+    page.get_by_label("号码 1", exact=False).first.fill("13800009911")
+    for text in page.locator("textarea").all():
+        text.fill("长" * 2000)
+    page.get_by_role("button", name="保存", exact=True).click()
+    expect(page.get_by_role("heading", name="常文华").first).to_be_visible()
+    expect(page.get_by_text("长" * 2000).first).to_be_attached()

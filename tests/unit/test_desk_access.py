@@ -97,6 +97,7 @@ def test_rights() -> None:
         ("/calls?number=1", "/calls?number=1"),
         ("https://example.org/", "/"),
         ("//example.org/", "/"),
+        ("//[", "/"),
         ("/\\example.org", "/"),
         ("javascript:alert(1)", "/"),
         ("calls", "/"),
@@ -136,6 +137,7 @@ def test_only_files_below_the_folder_are_recordings(tmp_path: Path) -> None:
         ({}, "localhost:8080", True),
         ({}, "[::1]:8080", True),
         ({}, "evil.example", False),
+        ({}, "[", False),
         ({"desk_proxy": "desk.example.org"}, "desk.example.org", True),
         ({"desk_proxy": "desk.example.org"}, "evil.example", False),
         # A proxy that is known by its address knows the names by itself.
