@@ -139,7 +139,7 @@ def test_broken_bytes_and_addresses_are_refused_in_words(desk: Desk, cookie: str
         ask(desk, "POST", "/sign-in", Cookie="careline-visit=a", X_CSRF_Token="\xff").status == 403
     )
     ten_thousand = "&".join(["numbers="] * 10_000)
-    assert ask(desk, "POST", "/elders/new", ten_thousand, Cookie=cookie).status == 403
+    assert ask(desk, "POST", "/elders/new", ten_thousand, Cookie=cookie).status == 413
 
 
 def test_a_new_sign_in_ends_the_one_before_it_in_this_browser(

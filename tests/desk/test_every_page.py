@@ -34,7 +34,7 @@ def examples(centre: Centre) -> dict[str, str]:
     return {"call_id": call.id, "uid": uid, "user_id": "1"}
 
 
-@pytest.fixture(scope="module", params=WIDTHS, ids=WIDTHS)
+@pytest.fixture(scope="module", params=list(WIDTHS))
 def visitor(
     request: pytest.FixtureRequest,
     browser: Browser,
