@@ -16,7 +16,8 @@ from tests.desk.test_calls import fresh_number
 
 AXE = (Path(__file__).parent / "axe.min.js").read_text("utf-8")
 """axe-core 4.10.3 (MPL-2.0, axe.LICENSE), run in the page as by its debugger: never served."""
-NO_PAGE = ("/healthz", "/feed", "/phone/sip")
+# Practice is there only in a home without a carrier (test_practice.py).
+NO_PAGE = ("/healthz", "/feed", "/phone/sip", "/practice", "/practice/now")
 PAGES = [path for method, path, *_ in ROUTES if method == "GET" and path not in NO_PAGE]
 WIDTHS = {"wide": (1440, 900), "narrow": (390, 844)}
 LONG = "<script>alert(1)</script>" + "长" * 39
@@ -31,7 +32,7 @@ def examples(centre: Centre) -> dict[str, str]:
     uid = centre.enter_elder(LONG, number)
     call = centre.call(number, ago_s=600, caller_name=LONG * 2).whole()
     call.record()
-    return {"call_id": call.id, "uid": uid, "user_id": "1"}
+    return {"call_id": call.id, "uid": uid, "user_id": "1", "page": "board"}
 
 
 @pytest.fixture(scope="module", params=list(WIDTHS))

@@ -86,7 +86,7 @@ def test_the_trial_is_heard_and_its_keys_are_pressed(page: Page) -> None:
     run.get_by_role("button", name="2", exact=True).click()
     expect(run.locator("tr[aria-current]")).to_contain_text("咨询")
     # Both within the half second in which a call takes them for one.
-    run.locator(".keypad").evaluate(
+    run.locator(".trial-keys").evaluate(
         "pad => { for (const key of '17') pad.querySelector(`[data-key='${key}']`).click(); }"
     )
     expect(run.locator("tr[aria-current]")).to_contain_text("乱按几个键")
