@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sql import codec
 from sql.case_file import CaseFile, line_of
 from sql.local_journal import LocalJournal
-from sql.models import Case, Journal, Outbox
+from sql.models import Case, Elder, Journal, Outbox
 from tests.audio import tone_seconds
 from tests.database.centre import Clock, Nobody
 from tests.house import (
@@ -148,6 +148,7 @@ def wait_back(house: House, before: int) -> None:
 
 @pytest.mark.row("ACD-20", part="entry")
 def test_an_elder_and_the_next_free_seat_hear_each_other(town: Town) -> None:
+    uid = town.house.enter_elder("测试老人丙", "+8613800000005")
     town.carrier.phone("1001").answers(0.3, SEAT)
     case, elder, since = calls_for_help(town)
     wait_together(town, case, since)
@@ -157,6 +158,10 @@ def test_an_elder_and_the_next_free_seat_hear_each_other(town: Town) -> None:
     assert_heard_each_other(town, elder, seat)
     row = ended_call(town.house, case)
     assert (row.entry, row.result, row.seat) == ("emergency", "answered", "1001")
+    known = town.house.read(
+        lambda s: s.scalar(select(Elder.elder_uid).where(Elder.id == row.elder_id))
+    )
+    assert known == uid, "who calls is known"
     effects = closed(town.house, case)
     assert [row.result for row in effects.values()] == ["answered"]
     assert all(row.attempted_at and row.done_at for row in effects.values())
