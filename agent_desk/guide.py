@@ -18,6 +18,7 @@ OF_ROUTE: Final = {
     "/sign-in": "sign-in",
     "/calls": "calls",
     "/calls/{call_id}": "call",
+    "/seat": "seat",
     "/orders": "orders",
     "/orders/{order_no}": "order",
     "/elders": "elders",
