@@ -85,6 +85,7 @@ def call_class(name: str) -> str:
         "life_service": _("Life services"),
         "no_response": _("No response"),
         "other": _("Something else"),
+        "none": _("Not wrapped up"),
     }.get(name, name)
 
 

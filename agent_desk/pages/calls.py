@@ -6,9 +6,12 @@ import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,25 +24,75 @@ from agent_desk.render import page
 from agent_desk.wishes import Refused, wish
 from sql import audit
 from sql.models import CallRecord, Elder, Journal, WorkOrder
-from sql.numbers import e164
 from sql.queries import calls, elders, orders, people, record
+from workflows.call_facts import Result
 from workflows.commands import ChooseOrder, NameCaller, OpenOrder
+from workflows.events import CallClass
 
 ONE_PLAYING: Final = timedelta(hours=1)
+A_PAGE: Final = 50
+ASKED: Final = ("text", "seat", "result", "class", "from", "to")
+"""What the list can be asked for, by the names in its address."""
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    """The newest calls; `?number=` keeps those from or to one number."""
+    """The newest calls, fifty a page, chosen by what the form above them says (REC-03)."""
     desk = request.app[DESK]
-    asked = request.query.get("number", "").strip()[:40]
-    centre = desk.settings.centre
-    number = e164(asked, country=centre.country_code, area=centre.area_code)
+    asked, faults = _asked(request)
+    zone = desk.settings.centre.zone
+    wanted = calls.Wanted(
+        text=asked["text"], seat=asked["seat"], result=asked["result"], call_class=asked["class"],
+        since=_midnight(asked["from"], zone), until=_midnight(asked["to"], zone, days=1),
+    )  # fmt: skip
     async with desk.database.reading() as session:
-        found = [] if asked and not number else await calls.latest(session, number=number)
+        found = await calls.latest(
+            session, wanted, limit=A_PAGE + 1, before=request.query.get("before", "")[:80]
+        )
         others = [elder_side(call) for call, elder in found if elder is None]
         names = await elders.names_by_number(session, others)
         seats = await people.seats(session)
-    return page(request, "calls/list.html", calls=found, names=names, seats=seats, asked=asked)
+        counts = await calls.class_counts(session, wanted)
+    shown = found[:A_PAGE]
+    return page(
+        request, "calls/list.html", 422 if faults else 200,
+        calls=shown, names=names, seats=seats, asked=asked, faults=faults, counts=counts,
+        classes=(*(one.value for one in CallClass), calls.UNCLASSED),
+        results=[one.value for one in Result],
+        with_class=partial(_address, asked),
+        older=_address(asked, before=shown[-1][0].id) if len(found) > A_PAGE else "",
+        is_chosen=any(asked.values()), is_first="before" not in request.query,
+    )  # fmt: skip
+
+
+def _asked(request: web.Request) -> tuple[dict[str, str], dict[str, str]]:
+    """What the form asks for, by field, and what is wrong with it; a wrong date chooses nothing."""
+    asked = {name: forms.one_line(request.query.get(name, ""))[:64] for name in ASKED}
+    faults: dict[str, str] = {}
+    for name in ("from", "to"):
+        try:
+            asked[name] = date.fromisoformat(asked[name]).isoformat() if asked[name] else ""
+        except ValueError:
+            faults[name] = _("This is no date. Right would be 1944-03-21.")
+            asked[name] = ""
+    if asked["from"] and asked["to"] and asked["from"] > asked["to"]:
+        faults["to"] = _("The last day is before the first one.")
+    return asked, faults
+
+
+def _midnight(day: str, zone: ZoneInfo, days: int = 0) -> datetime | None:
+    """The beginning of the day, or of one some days later, in the centre's zone."""
+    if not day:
+        return None
+    try:
+        return datetime.combine(date.fromisoformat(day) + timedelta(days=days), time(), zone)
+    except OverflowError:
+        return None
+
+
+def _address(asked: Mapping[str, str], **other: str) -> str:
+    """The list's address with something asked otherwise."""
+    words = {name: value for name, value in {**asked, **other}.items() if value}
+    return f"/calls?{urlencode(words)}" if words else "/calls"
 
 
 def elder_side(call: CallRecord) -> str:

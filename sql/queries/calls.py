@@ -3,30 +3,109 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from sql.models import CallOrder, CallRecord, Case, Elder, Journal, WorkOrder, WrapUpDraft
+from sql.numbers import digits_of
+from sql.queries import elders
+
+UNCLASSED: Final = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which calls a list shows (REC-03); what is empty chooses nothing.
+
+    `text` is a part of an elder's name, code or number, of a caller's or callee's number, or the
+    call's own id, which is its recording's serial. `since` and `until` are aware times, `until`
+    excluded. `call_class` UNCLASSED is what nobody has wrapped up yet.
+    """
+
+    text: str = ""
+    seat: str = ""
+    result: str = ""
+    call_class: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def where(self) -> list[ColumnElement[bool]]:
+        chosen: list[ColumnElement[bool]] = []
+        if self.text:
+            chosen.append(_matches(self.text))
+        if self.seat:
+            chosen.append(CallRecord.seat == self.seat)
+        if self.result:
+            chosen.append(CallRecord.result == self.result)
+        if self.call_class:
+            name = "" if self.call_class == UNCLASSED else self.call_class
+            chosen.append(CallRecord.call_class == name)
+            if not name:
+                chosen.append(CallRecord.answered_at.is_not(None))
+        if self.since:
+            chosen.append(CallRecord.entered_at >= self.since)
+        if self.until:
+            chosen.append(CallRecord.entered_at < self.until)
+        return chosen
+
+
+ALL: Final = Wanted()
+
+
+def _matches(text: str) -> ColumnElement[bool]:
+    found = [
+        CallRecord.elder_id.in_(elders.ids_like(text)),
+        CallRecord.caller_name.icontains(text, autoescape=True),
+        CallRecord.id == text,
+    ]
+    if digits := digits_of(text):
+        found += [CallRecord.caller_no.contains(digits), CallRecord.callee_no.contains(digits)]
+    return or_(*found)
 
 
 async def latest(
-    session: AsyncSession, limit: int = 50, number: str = ""
+    session: AsyncSession, wanted: Wanted = ALL, *, limit: int = 50, before: str = ""
 ) -> Sequence[tuple[CallRecord, Elder | None]]:
-    """The newest calls with their elder, newest first; with a number, those from it or to it."""
+    """The newest of the wanted calls with their elder, newest first.
+
+    `before` is the id of the last call of the page before.
+    """
     query = (
         select(CallRecord, Elder)
         .outerjoin(Elder, Elder.id == CallRecord.elder_id)
         .options(selectinload(CallRecord.recording))
+        .where(*wanted.where())
         .order_by(CallRecord.entered_at.desc(), CallRecord.id.desc())
         .limit(limit)
     )
-    if number:
-        query = query.where(or_(CallRecord.caller_no == number, CallRecord.callee_no == number))
+    if before:
+        last = await session.get(CallRecord, before)
+        if last is not None:
+            earlier = CallRecord.entered_at < last.entered_at
+            same = (CallRecord.entered_at == last.entered_at) & (CallRecord.id < last.id)
+            query = query.where(or_(earlier, same))
     return [(call, elder) for call, elder in await session.execute(query)]
+
+
+async def class_counts(session: AsyncSession, wanted: Wanted) -> dict[str, int]:
+    """How many of the wanted calls are of each class; UNCLASSED were answered and have none.
+
+    Whatever class is wanted itself, all are counted (ACD-19).
+    """
+    rows = await session.execute(
+        select(CallRecord.call_class, func.count())
+        .where(
+            *replace(wanted, call_class="").where(),
+            or_(CallRecord.call_class != "", CallRecord.answered_at.is_not(None)),
+        )
+        .group_by(CallRecord.call_class)
+    )
+    return {name or UNCLASSED: count for name, count in rows}
 
 
 async def just_ended(session: AsyncSession, limit: int) -> Sequence[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, CompoundSelect, literal, or_, select, union
+from sqlalchemy import ColumnElement, CompoundSelect, Select, literal, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
@@ -50,6 +50,11 @@ def _matches(text: str) -> ColumnElement[bool]:
     if not text.isalpha():
         found.append(Elder.terminals.any(Terminal.serial_no.icontains(text, autoescape=True)))
     return or_(*found)
+
+
+def ids_like(text: str) -> Select[int]:
+    """The ids of the elders who have the text in name, code or number."""
+    return select(Elder.id).where(_matches(text))
 
 
 async def one(session: AsyncSession, elder_uid: str) -> Elder | None:

@@ -135,7 +135,7 @@ def test_a_missing_prompt_is_told_from_a_caller_who_hung_up(
 ) -> None:
     def says(line: CallerLine) -> str:
         with pytest.raises(AGIAppError) as fault:
-            line.play("there-is-no-such-prompt")
+            line.ask(["there-is-no-such-prompt", "menu"], 5)
         assert not isinstance(fault.value, AGIHangup)
         line.note("A", "still there")
         return line.get_variable("A")
@@ -147,7 +147,7 @@ def test_a_missing_prompt_is_told_from_a_caller_who_hung_up(
 def test_a_caller_who_hangs_up_in_a_question_ends_it(
     telephones: Carrier, centre_asterisk: Centre
 ) -> None:
-    with talking(centre_asterisk, telephones, lambda line: line.ask("menu", 30)) as (talk, leg):
+    with talking(centre_asterisk, telephones, lambda line: line.ask(["menu"], 30)) as (talk, leg):
         leg.hang_up()
         with pytest.raises(LineClosed):
             talk.result()
@@ -162,7 +162,7 @@ def test_after_its_limit_a_menu_ends_and_asterisk_goes_on(
 
     def says(line: CallerLine) -> None:
         while True:
-            line.ask("menu", 0.1)
+            line.ask(["menu"], 0.1)
 
     with talking(centre_asterisk, telephones, says) as (talk, leg):
         with pytest.raises(LineClosed):

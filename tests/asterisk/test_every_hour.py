@@ -260,7 +260,7 @@ _elders: dict[tuple[int, str], str] = {}
 
 def _elder_of(house: House, call_id: str) -> str | None:
     async def found(session: AsyncSession) -> str | None:
-        latest: Sequence[tuple[CallRecord, Elder | None]] = await calls.latest(session, 10)
+        latest: Sequence[tuple[CallRecord, Elder | None]] = await calls.latest(session, limit=10)
         return next((e.elder_uid for call, e in latest if call.id == call_id and e), None)
 
     return house.read(found)  # type: ignore[no-any-return]

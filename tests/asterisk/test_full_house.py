@@ -79,7 +79,7 @@ def rows_of(town: Town, ids: list[str]) -> dict[str, CallRecord]:
     """The rows of these calls, once each has its end."""
 
     async def ended(session: AsyncSession) -> dict[str, CallRecord] | None:
-        latest = await calls.latest(session, 2 * len(ids))
+        latest = await calls.latest(session, limit=2 * len(ids))
         rows = {row.id: row for row, _ in latest if row.id in ids and row.ended_at}
         return rows if len(rows) == len(ids) else None
 
@@ -134,7 +134,7 @@ def test_fifty_calls_at_once_are_queued_recorded_and_shown_and_the_next_is_writt
         heard_s = {leg.number: seconds(leg.heard()) for leg in legs}
         assert min(heard_s.values()) > 10
         _all_are_kept(town, ids)
-        shown = town.house.read(lambda s: calls.latest(s, LINES + 2))
+        shown = town.house.read(lambda s: calls.latest(s, limit=LINES + 2))
         assert {row.id for row, _ in shown} >= set(ids)
         _there_is_room_again(town)
 
@@ -162,7 +162,9 @@ def _all_are_kept(town: Town, ids: list[str]) -> None:
     """Each call's recording is a file in the folder that is kept."""
 
     async def kept(session: AsyncSession) -> bool:
-        latest = [row for row, _ in await calls.latest(session, 2 * len(ids)) if row.id in ids]
+        latest = [
+            row for row, _ in await calls.latest(session, limit=2 * len(ids)) if row.id in ids
+        ]
         return [row.recording.state for row in latest if row.recording] == ["kept"] * len(ids)
 
     town.house.wait_for(kept, "every recording", 120)

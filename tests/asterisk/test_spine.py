@@ -167,7 +167,7 @@ def test_a_caller_who_hangs_up_leaves_one_whole_row(town: Town, stage: str) -> N
     assert row.result == ("answered" if stage == "talking" else "abandoned")
     assert row.recording_serial == call_id
     town.house.wait_for(lambda s: all_legs_ended(s, call_id), "the end of every leg")
-    same: Any = town.house.read(lambda s: calls.latest(s, 1))
+    same: Any = town.house.read(lambda s: calls.latest(s, limit=1))
     assert same[0][0].id == call_id
 
 

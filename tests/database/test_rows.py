@@ -11,8 +11,8 @@ from sql.numbers import e164
 from sql.queries import calls, elders, orders, people
 from telephony.translate import Translator
 from tests.database.centre import NOW, NUMBER, Centre, after, answered, arrived, ended, whole_call
-from workflows.commands import JudgeRequest, OpenOrder
-from workflows.events import DialEnded, DialResult, RecordingMade
+from workflows.commands import JudgeRequest, OpenOrder, WrapUpCall
+from workflows.events import CallClass, DialEnded, DialResult, RecordingMade
 
 CALL: Final = "node1-1772326800.7"
 
@@ -157,9 +157,45 @@ async def test_calls_are_found_newest_first_and_by_number_either_way(centre: Cen
     async with centre.database.reading() as session:
         assert [call.id for call, _ in await calls.latest(session)] == ["c3", "c2", "c1"]
         assert [call.id for call, _ in await calls.latest(session, limit=1)] == ["c3"]
-        assert [call.id for call, _ in await calls.latest(session, number=NUMBER)] == ["c3", "c1"]
-        assert len(await calls.latest(session, number="96100")) == 3
+        assert [call.id for call, _ in await calls.latest(session, calls.Wanted(text=NUMBER))] == [
+            "c3", "c1",
+        ]  # fmt: skip
+        assert len(await calls.latest(session, calls.Wanted(text="96100"))) == 3
         assert await calls.one(session, "nothing") is None
+
+
+@pytest.mark.row("REC-03")
+async def test_calls_are_found_by_elder_date_seat_result_class_and_serial(centre: Centre) -> None:
+    elder = await centre.elder("陈国富", NUMBER)
+    await centre.play(
+        arrived("c1", at=after(1)), answered("c1"), ended("c1", at=after(50)),
+        arrived("c2", "+8613700000000", at=after(2)), ended("c2", at=after(60)),
+        arrived("c3", "+8613700000000", at=after(90_000)),
+        WrapUpCall(
+            case_id="c1", at=after(70), by="张敏", wrap_up_id="w1",
+            call_class=CallClass.CONSULTATION, note="",
+        ),
+    )  # fmt: skip
+    async with centre.database.reading() as session:
+        (row,) = [call for call, _ in await calls.latest(session) if call.id == "c1"]
+        assert (row.elder_id, row.seat) == (elder, "1001")
+
+        async def found(**chosen: Any) -> list[str]:
+            wanted = calls.Wanted(**chosen)
+            return [call.id for call, _ in await calls.latest(session, wanted)]
+
+        assert await found(text="国") == ["c1"]
+        assert await found(text="c2") == ["c2"]
+        assert await found(text="137 0000 0000") == ["c3", "c2"]
+        for hostile in ("'%_\"", "%", "_", "👴🏻", "'; DROP TABLE call_record; --"):
+            assert await found(text=hostile) == []
+        assert await found(seat="1001") == ["c1"]
+        assert await found(result="abandoned") == ["c2"]
+        assert await found(call_class="consultation") == ["c1"]
+        assert await found(since=after(90_000)) == ["c3"]
+        assert await found(until=after(2)) == ["c1"]
+        assert [c.id for c, _ in await calls.latest(session, limit=1, before="c3")] == ["c2"]
+        assert await calls.class_counts(session, calls.ALL) == {"consultation": 1}
 
 
 async def test_an_elders_page(centre: Centre) -> None:

@@ -262,7 +262,29 @@ def test_the_list_of_calls_finds_a_number(page: Page, centre: Centre) -> None:
     expect(page.locator(f"a[href='/calls/{call.id}']")).to_be_visible()
     page.get_by_role("searchbox").fill("13099999999")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("没有与 13099999999 的通话。")).to_be_visible()
+    expect(page.get_by_text("没有符合条件的通话。")).to_be_visible()
+
+
+@pytest.mark.row("ACD-19", part="counts")
+def test_calls_are_counted_by_class_and_chosen_by_it(page: Page, centre: Centre) -> None:
+    number = fresh_number()
+    first, second = (centre.call(number, ago_s=ago).whole() for ago in (900, 600))
+    page.goto(f"/calls/{first.id}")
+    page.get_by_role("radio", name="咨询服务").check()
+    page.get_by_role("button", name="保存小结").click()
+    expect(page.locator("#wrapped-up")).to_contain_text("咨询服务")
+    page.goto(f"/calls?text={number.removeprefix('+86')}")
+    counts = page.get_by_role("list", name="各类通话数")
+    expect(counts.get_by_role("link", name="咨询服务")).to_contain_text("1")
+    counts.get_by_role("link", name="未小结").click()
+    expect(page.locator("table.list tbody tr")).to_have_count(1)
+    expect(page.locator(f"a[href='/calls/{second.id}']")).to_be_visible()
+    page.get_by_label("起始日期").fill("2099-01-01")
+    page.get_by_label("结束日期").fill("2098-01-01")
+    page.get_by_role("button", name="查找").click()
+    expect(page.locator("#to-fault")).to_have_text("结束日期早于开始日期。")
+    page.goto("/calls?from=%27%25_&text=%F0%9F%91%B5")
+    expect(page.locator("#from-fault")).to_be_visible()
 
 
 def test_in_english(context: BrowserContext, page: Page, centre: Centre) -> None:
