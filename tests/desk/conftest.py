@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from home import Home
 from settings import Settings, load
@@ -93,17 +93,23 @@ def desk(desk_home: tuple[Home, Path, Settings], centre: Centre) -> Iterator[Des
 
 
 @pytest.fixture(scope="package")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    """One for all browsers: a second one cannot be begun while the first lives."""
     if not Path(CHROMIUM).exists():
         pytest.fail(f"{CHROMIUM} is missing; get it with: apt-get install chromium")
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            # Chromium's own sandbox does not work as root, which is who runs the checks.
-            args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
-        )
-        yield opened
-        opened.close()
+    with sync_playwright() as begun:
+        yield begun
+
+
+@pytest.fixture(scope="package")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    opened = playwright.chromium.launch(
+        executable_path=CHROMIUM,
+        # Chromium's own sandbox does not work as root, which is who runs the checks.
+        args=["--no-sandbox", "--autoplay-policy=no-user-gesture-required"],
+    )
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="package")

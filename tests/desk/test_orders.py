@@ -60,7 +60,7 @@ def test_a_question_is_answered_and_closed(page: Page, centre: Centre) -> None:
     page.get_by_label("答复内容").fill("老年卡在街道办理")
     page.get_by_role("button", name="直接答复并办结").click()
     expect(page.get_by_text("已办结")).to_be_visible()
-    expect(page.locator("dd", has_text="老年卡在街道办理")).to_be_visible()
+    expect(page.locator("dd.lines", has_text="老年卡在街道办理")).to_be_visible()
     # A closed order offers nothing more.
     expect(page.locator("main form")).to_have_count(0)
 

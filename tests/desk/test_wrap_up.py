@@ -25,6 +25,8 @@ def test_a_wrap_up_without_a_class_is_refused_and_loses_nothing(page: Page, cent
     page.get_by_role("button", name="保存小结").click()
     expect(page.locator("#call_class-fault")).to_have_text("请选择这次通话属于哪一类。")
     expect(page.get_by_label("备注")).to_have_value("<script>alert(1)</script> 问补贴")
+    # The keys count from when the page's script has begun.
+    page.wait_for_load_state("load")
     page.keyboard.press("Alt+2")
     expect(form.get_by_role("radio", name="咨询服务")).to_be_checked()
     page.keyboard.press("Alt+s")
