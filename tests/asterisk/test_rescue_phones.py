@@ -44,7 +44,9 @@ def whole_place(
 ) -> Iterator[Place]:
     with (
         claim_addresses(60) as block,
-        running_place(place / "phones", prompts, block, installation, asterisk_user) as made,
+        running_place(
+            place / "refusing-phones", prompts, block, installation, asterisk_user
+        ) as made,
     ):
         yield made
 
