@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import signal
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +29,10 @@ class RowResults:
         self.commit = ""
 
     def pytest_sessionstart(self) -> None:
+        # Whoever started the tests in the background had them ignore Ctrl-C, and so would be every
+        # program that they start and interrupt.
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         # Files that change while the tests run were not what was tested.
         self.commit = current_commit()
 

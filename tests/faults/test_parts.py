@@ -59,10 +59,7 @@ def test_words_may_choose_tests_of_one_part_only(tmp_path: Path) -> None:
 
 def test_ctrl_c_lets_every_part_clear_away(tmp_path: Path) -> None:
     parts = write(tmp_path, unit=SLOW, desk=GREEN, database=GREEN)
-    # Whoever started these tests in the background had them ignore Ctrl-C.
-    listens = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    run = f"run_parts(Path({str(PYTHON)!r}), {parts}, (), Path('.'))"
-    call = f"{listens}; from launch.tasks import *; {run}"
+    call = f"from launch.tasks import *; run_parts(Path({str(PYTHON)!r}), {parts}, (), Path('.'))"
     program = subprocess.Popen(
         [PYTHON, "-c", call], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE, text=True,
