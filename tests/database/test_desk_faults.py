@@ -122,7 +122,7 @@ def busy(database: Database) -> Iterator[None]:
 
 
 def change(database: Database, statement: str) -> None:
-    other = sqlite3.connect(_file(database), isolation_level=None, timeout=10)
+    other = sqlite3.connect(_file(database), isolation_level=None, timeout=30)
     other.execute(statement)
     other.close()
 
@@ -146,7 +146,7 @@ async def test_a_busy_database_leaves_the_board_and_an_ended_sign_in_closes_it(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(feed, "NOTED_EVERY", timedelta(milliseconds=30))
+    monkeypatch.setattr(feed, "NOTED_EVERY", timedelta(milliseconds=150))
     client = await served()
     origin = str(client.make_url("/")).rstrip("/")
     socket = await client.ws_connect("/feed", origin=origin)
