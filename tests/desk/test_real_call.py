@@ -133,7 +133,7 @@ def test_a_call_becomes_a_page_with_its_recording_elder_and_order(
     audio = page.locator("#recording audio")
     expect(audio).to_be_attached(timeout=30_000)
     # Nothing of it is fetched before somebody presses play.
-    audio.evaluate("it => { it.muted = true; it.play(); }")
+    audio.evaluate("it => { it.volume = 0; return it.play(); }")
     until(lambda: audio.evaluate("it => it.duration > 5"), page)
     page.goto(f"/calls/{call_id}")
     expect(page.locator("#linked-orders li, #linked-orders tr")).to_have_count(1)
