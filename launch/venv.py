@@ -184,6 +184,8 @@ class Environment:
         One that is linked to lies where the link leads: two checkouts may share it.
         """
         digest = hashlib.sha256(f"{self.folder.resolve()}\n{base_python().version}\n".encode())
-        for lock in (LOCKS[kind], *([BUILD_LOCK] if kind is Kind.DEV else [])):
+        # What is for the tests holds what is for running: a change there makes it old too.
+        locks = (LOCKS[Kind.RUN], *([LOCKS[Kind.DEV], BUILD_LOCK] if kind is Kind.DEV else []))
+        for lock in locks:
             digest.update((self.checkout / lock).read_bytes())
         return digest.hexdigest()
