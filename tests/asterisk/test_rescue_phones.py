@@ -31,6 +31,7 @@ from tests.asterisk.rescue_place import (
     vanished,
 )
 from tests.audio import find_prompt, tone_seconds
+from tests.house import listen
 from tests.observer import wait_until
 from tests.telephone import SeatPhone, claim_addresses
 
@@ -86,7 +87,7 @@ def test_phones_that_refuse_are_rung_less_and_less_often_but_always_again(
         if claims:
             town.place(call, f"effect-{how}")
         wait_until(lambda: all(rung(town, one, since) for one in phones), 6, "both were rung")
-        time.sleep(LOOK_S)
+        listen(elder, LOOK_S)
         for phone in phones:
             times = rung(town, phone, since)
             assert 2 <= len(times) <= 4, times
@@ -103,7 +104,8 @@ def test_who_refused_an_emergency_once_is_rung_at_once_for_the_next_after_an_ans
     refuses, other = town.phone("1001").declines(), town.phone("1002")
     call, elder = town.elder()
     leg = other.wait_ringing()
-    time.sleep(1.5)
+    refuses.wait_ringing().wait_ended()
+    listen(elder, 1)
     assert not leg.has_ended, "the other phone rings on"
     elder.hang_up()
     leg.wait_ended(3)
@@ -175,7 +177,7 @@ def test_a_hotline_call_rings_on_while_another_phone_is_free_for_the_emergency(
     with controlled(town, call):
         town.place(call, "effect-other")
         town.phone(other).wait_ringing()
-        time.sleep(0.5)
+        listen(elder, 0.5)
         assert not ring.has_ended
         assert rings_now(town.phone(other)) == 1
     elder.hang_up()
@@ -189,7 +191,7 @@ def test_a_watchdog_that_is_replaced_keeps_the_time_alone(town: Place) -> None:
     town.carrier.number(FAR).rings()
     call, elder = town.elder(elder_number)
     room = step(town, call, "room")
-    time.sleep(CONTACTS_AFTER_S / 2)
+    listen(elder, CONTACTS_AFTER_S / 2)
     watch = town.noted("watch")[0].partition(": ")[2].strip()
     town.observer.action("Hangup", Channel=watch)
     rang = step(town, call, "contacts", CONTACTS_AFTER_S + 4)
@@ -207,7 +209,7 @@ def test_an_elder_whom_a_seat_called_is_not_left_when_its_phone_vanishes(town: P
         town.phone("1003").dials(FAR, SEAT).wait_talking()
         elder = far.wait_ringing().wait_talking()
         placed = town.observer.wait_for("CallPlaced", 3, since)["Call"]
-        time.sleep(1)
+        listen(elder, 1)
         with vanished(town) as gone:
             arrived = town.observer.wait_for("CallArrived", 9, since)
             assert float(arrived["Timestamp"]) - gone < 7.5
@@ -219,7 +221,7 @@ def test_an_elder_whom_a_seat_called_is_not_left_when_its_phone_vanishes(town: P
             assert not elder.has_ended
             ended = town.observer.wait_for("LegEnded", 3, since, Call=placed, Party="called")
             assert ended["Uniqueid"] == arrived["Call"]
-            time.sleep(2)
+            listen(elder, 2)
             elder.hang_up()
             town.observer.wait_for("LegEnded", 3, since, Call=arrived["Call"], Party="caller")
         heard = elder.heard()
@@ -234,7 +236,7 @@ def test_a_seat_that_says_goodbye_ends_the_call_that_it_placed(town: Place) -> N
     since = town.events
     seat = town.phone("1003").dials(FAR, SEAT).wait_talking()
     elder = far.wait_ringing().wait_talking()
-    time.sleep(0.5)
+    listen(elder, 0.5)
     begin = time.time()
     seat.hang_up()
     assert float(elder.wait_ended(3)["Timestamp"]) - begin < 0.5 + SLOW_S

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.models import Alarm
 from tests.faults.test_effects_once import calls_for_help, no_restart, seats_in
-from tests.house import Town, call_of, running, town_of, write_config
+from tests.house import Town, call_of, listen, running, town_of, write_config
 from tests.observer import wait_until
 from tests.raw_sip import RawPeer
 from tests.telephone import Block, claim_addresses
@@ -82,11 +82,11 @@ def test_the_seats_see_since_when_a_dead_line_is_silent_and_the_elder_is_not_cut
         true = datetime.fromtimestamp(died, ZoneInfo("Asia/Shanghai"))
         shown = datetime.combine(true.date(), datetime.strptime(found[1], "%H:%M:%S").time())  # noqa: DTZ007
         assert -1 <= (shown - true.replace(tzinfo=None)).total_seconds() <= 4
-        time.sleep(2)
+        seat = town.carrier.phone("1001").legs()[-1]
+        listen(seat, 2)
         assert len(seats_in(town, case)) == 1, "a seat may listen for as long as it likes"
         elder.says(5)
         wait_until(lambda: not open_silence(town), 5, "the line is heard again")
-        seat = town.carrier.phone("1001").legs()[-1]
         town.observer.action("Hangup", Channel=case, Cause="44")
         seat.wait_ended(3)
         wait_until(lambda: not list(town.house.home.rescue.iterdir()), 10, "the case is closed")
