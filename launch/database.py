@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from functools import partial
 
@@ -13,6 +14,10 @@ from launch.steps import SetupError, say
 from settings import Settings
 from sql.engine import Database
 from sql.migrate import BadDatabase, first_admin, has_users, seed, upgrade
+
+
+# A slow write belongs in the processes' logs; here it would be said to the person at the terminal.
+logging.getLogger("sql").addHandler(logging.NullHandler())
 
 
 async def settle(settings: Settings, home: Home) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from sql.migrate import (
 from sql.models import Base
 from tests.database.centre import Centre
 from tests.database.conftest import Cluster
+from tests.house import ROOT
 
 
 def tables(url: str) -> set[str]:
@@ -168,3 +171,13 @@ async def test_a_password_that_could_not_be_shown_does_not_count(centre: Centre)
     with pytest.raises(BrokenPipeError):
         await first_admin(centre.database, "hash", nobody_sees_it)
     assert await centre.rows("SELECT * FROM user_account") == []
+
+
+def test_making_the_database_ready_says_nothing_of_slow_writes_at_the_terminal() -> None:
+    program = (
+        "import launch.database, logging; logging.getLogger('sql.engine').warning('a write took')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert ended.stderr == ""
