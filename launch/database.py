@@ -15,7 +15,6 @@ from settings import Settings
 from sql.engine import Database
 from sql.migrate import BadDatabase, first_admin, has_users, seed, upgrade
 
-
 # A slow write belongs in the processes' logs; here it would be said to the person at the terminal.
 logging.getLogger("sql").addHandler(logging.NullHandler())
 
