@@ -11,7 +11,7 @@ import aiohttp_jinja2
 import jinja2
 from aiohttp import web
 
-from agent_desk import formats, guide, language, trail, words
+from agent_desk import formats, guide, language, steps, trail, words
 from agent_desk.desk import DESK, VISITOR
 from agent_desk.formats import Formats
 from agent_desk.language import gettext as _
@@ -42,8 +42,8 @@ def set_up(app: web.Application, settings: Settings) -> None:
         language.gettext, language.ngettext, newstyle=True
     )
     environment.globals |= {
-        "words": words, "formats": formats, "trail": trail, "age": ours.age, "may": may,
-        "Right": Right, "phone_words": words.phone,
+        "words": words, "steps": steps, "formats": formats, "trail": trail, "age": ours.age,
+        "may": may, "Right": Right, "phone_words": words.phone,
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from agent_desk import language, words
+from agent_desk import language, steps, words
 from picture import ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
 from workflows import call_facts, order, recording
@@ -109,11 +109,11 @@ def test_every_alarm_says_what_it_is_and_what_to_do(kind: str) -> None:
 
 @pytest.mark.parametrize("event", sorted(codec.EVENTS))
 def test_every_event_is_told_in_words(event: str) -> None:
-    assert not words.step(event, BODY).sentence.isascii()
+    assert not steps.step(event, BODY).sentence.isascii()
 
 
 def test_an_event_of_a_newer_version_is_named() -> None:
-    assert words.step("CallFlewAway", {}).sentence == "CallFlewAway"
+    assert steps.step("CallFlewAway", {}).sentence == "CallFlewAway"
 
 
 def test_english_is_the_text_itself() -> None:
