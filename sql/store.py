@@ -195,13 +195,16 @@ class SqlTransaction:
         return replace(wish, elder=known)
 
     async def _open_call_back(self, number: str) -> WorkOrder | None:
-        """The open order to call this number back, if there is one."""
+        """The order to call this number back that nobody has taken up yet, if there is one.
+
+        One that was judged is about a need: whoever called is not called back for it once more.
+        """
         # Whoever looks next waits here until this transaction has made its order, or not.
         await self._next("call-backs")
-        over = (order.State.CLOSED.value, order.State.CANCELLED.value)
+        waits = order.State.ACCEPTED.value
         return await self._session.scalar(
             select(WorkOrder)
-            .where(WorkOrder.call_back_no == number, WorkOrder.status.not_in(over))
+            .where(WorkOrder.call_back_no == number, WorkOrder.status == waits)
             .order_by(WorkOrder.order_no)
             .limit(1)
         )

@@ -227,7 +227,7 @@ class RequestAccepted(Event):
     """A need was accepted (受理, T1). The store completes `order_no` with the next number.
 
     With `call_back_no` (as the call had it) somebody who reached nobody is to be called back; when
-    an order to do so is open already, the store says which one in `joins_id` and `order_no`.
+    an order to do so waits already, the store says which one in `joins_id` and `order_no`.
     """
 
     channel: Channel

@@ -103,7 +103,7 @@ def accept(order: Order, event: Event) -> OrderOutcome:
 
 
 def join(order: Order, event: Event) -> OrderOutcome:
-    """One number has one open call-back: the call is tied to that one."""
+    """One number has one call-back that waits: the call is tied to that one."""
     assert isinstance(event, RequestAccepted)
     joined = replace(
         order, order_no=event.order_no, joined_id=event.joins_id, call_id=event.call_id,

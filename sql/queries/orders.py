@@ -59,7 +59,7 @@ async def open_of_elders(session: AsyncSession, elder_ids: Sequence[int]) -> Seq
 
 
 async def open_call_backs(session: AsyncSession, number: str) -> Sequence[WorkOrder]:
-    """Open orders to call this number back; one, since a second missed call joins the first."""
+    """Open orders to call this number back: one that waits, and those that became a need."""
     rows = await session.scalars(
         select(WorkOrder).where(
             WorkOrder.call_back_no == number, WorkOrder.call_back_no != "",

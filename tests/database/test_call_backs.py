@@ -1,4 +1,4 @@
-"""Who reached nobody is called back: one open order for each number, closed by a person's word."""
+"""Who reached nobody is called back: one order that waits for a number, closed by a person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.database.centre import Centre, after, arrived, ended, queued
-from workflows.commands import CloseAnswered
+from workflows.commands import CloseAnswered, JudgeRequest
 from workflows.errors import NotAllowed
 
 OTHER = "+8613800000077"
@@ -42,6 +42,23 @@ async def test_closing_needs_an_outcome_and_the_next_missed_call_opens_another(
     await centre.play(arrived("c2"), ended("c2"))
     statuses = [(row["id"], row["status"]) for row in await centre.rows(ORDERS)]
     assert statuses == [("c1/call-back", "closed"), ("c2/call-back", "accepted")]
+
+
+async def test_a_call_back_that_became_a_need_hides_no_later_missed_call(centre: Centre) -> None:
+    """Called back, the elder wanted a plumber; that order stays open for days."""
+    await centre.play(arrived("c1"), ended("c1"))
+    await centre.play(
+        JudgeRequest(
+            case_id="c1/call-back", at=after(60), by="张敏", content="漏水", requirement="今天"
+        )
+    )
+    for id_ in ("c2", "c3"):
+        await centre.play(arrived(id_), ended(id_))
+    statuses = [(row["id"], row["status"]) for row in await centre.rows(ORDERS)]
+    assert statuses == [("c1/call-back", "generated"), ("c2/call-back", "accepted")]
+    assert [tuple(tie.values()) for tie in await centre.rows(TIES)] == [
+        ("c1", "c1/call-back"), ("c2", "c2/call-back"), ("c3", "c2/call-back"),
+    ]  # fmt: skip
 
 
 async def test_missed_calls_at_the_same_moment_open_one(centre: Centre) -> None:
