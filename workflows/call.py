@@ -191,7 +191,7 @@ def owed_order(call_id: str) -> str:
 
 def call_back_owed(call: Call, event: Event) -> tuple[Effect, ...]:
     """Who called and reached nobody is called back; an emergency has its own case for that."""
-    is_missed = call.result in (Result.ABANDONED, Result.FAILED)
+    is_missed = call.result in (Result.ABANDONED, Result.FAILED) or was_cut_off(call)
     is_inbound = call.direction is Direction.INBOUND and call.entry is not Entry.EMERGENCY
     if not (is_missed and is_inbound and call.caller):
         return ()
@@ -200,6 +200,14 @@ def call_back_owed(call: Call, event: Event) -> tuple[Effect, ...]:
         elder_id=the_elder(call), content="", call_back_no=call.caller,
     )  # fmt: skip
     return (Tell(event=need),)
+
+
+def was_cut_off(call: Call) -> bool:
+    """Whether the caller was talking, lost the seat's telephone, and gave up waiting for another.
+
+    To be asked before the call's state is that it has ended.
+    """
+    return call.answered_at is not None and call.state in (State.WAITING, State.RINGING)
 
 
 def result_of(call: Call) -> Result:

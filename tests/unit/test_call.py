@@ -628,6 +628,18 @@ def test_a_caller_whose_seat_vanished_waits_and_is_answered_again() -> None:
     assert (call.state, call.seat, call.result) == (State.ENDED, "1002", Result.ANSWERED)
 
 
+@pytest.mark.parametrize("so_far", [(), (queued(),), (queued(), rang("1002"))])
+@pytest.mark.parametrize("over", [ended(), vanished()])
+def test_who_gives_up_after_the_seat_vanished_is_called_back(
+    so_far: tuple[Event, ...], over: Event
+) -> None:
+    story = (arrived(WANG), queued(), answered("1001"), lost("1001"), *so_far, over)
+    call, wanted = play(*story)
+    assert (call.state, call.result) == (State.ENDED, Result.ANSWERED)
+    assert call_backs(wanted) == ["+8613800000000"]
+    assert len(requests(wanted)) == 1, "what was said before is still to be judged"
+
+
 def test_an_emergency_waits_for_a_person_from_its_first_second() -> None:
     call, _ = play(arrived(WANG, entry=Entry.EMERGENCY))
     assert (call.state, call.queue, call.queued_at) == (State.WAITING, "emergency", NOW)
