@@ -1,11 +1,13 @@
 // The wrap-up's form: what is typed is kept a second later, and the keys beside the words work.
 
-const PAUSE_MS = 1000;
+const SOON_MS = 1000;
 const AGAIN_MS = 3000;
 const KEPT = ["call_class", "note", "elder_id", "content", "requirement"];
 
-let timer = 0;
-let sending = null;
+// Forms with something to keep, and their timers, by the address that keeps it: the next call brings
+// a form of its own, and what was typed in the former is still to be kept.
+const waiting = new Map();
+const sending = new Map();
 
 function fieldsOf(form) {
   const all = new FormData(form);
@@ -14,15 +16,17 @@ function fieldsOf(form) {
   return kept;
 }
 
-async function keep(form) {
+async function keep(address, isLast = false) {
+  const { form } = forget(address);
   const said = form.querySelector("[data-f=draft]");
-  const sent = fieldsOf(form).toString();
-  sending = new AbortController();
+  const sent = new AbortController();
+  sending.set(address, sent);
   try {
-    const answer = await fetch(form.dataset.draft, {
+    const answer = await fetch(address, {
       method: "POST",
-      signal: sending.signal,
-      body: new URLSearchParams(sent),
+      signal: sent.signal,
+      keepalive: isLast,
+      body: fieldsOf(form),
       headers: { "X-CSRF-Token": form.elements.csrf.value, Accept: "application/json" },
     });
     if (!answer.ok) throw new Error(String(answer.status));
@@ -31,25 +35,38 @@ async function keep(form) {
   } catch (cause) {
     if (cause.name === "AbortError") return;
     said.textContent = said.dataset.lost;
-    wait(form, AGAIN_MS);
+    if (!waiting.has(address)) wait(form, AGAIN_MS);
   }
 }
 
+/** Keep it by then; who goes on typing does not put it off. */
 function wait(form, ms) {
-  clearTimeout(timer);
-  timer = setTimeout(() => keep(form), ms);
+  const address = form.dataset.draft;
+  const timer = waiting.get(address)?.timer ?? setTimeout(() => keep(address), ms);
+  waiting.set(address, { form, timer });
+}
+
+function forget(address) {
+  const one = waiting.get(address);
+  clearTimeout(one?.timer);
+  waiting.delete(address);
+  return one;
 }
 
 document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-draft]");
-  if (form) wait(form, PAUSE_MS);
+  if (form) wait(form, SOON_MS);
 });
 
 // What was sent is no draft any more.
 document.addEventListener("submit", (event) => {
   if (!event.target.matches("form[data-draft]")) return;
-  clearTimeout(timer);
-  sending?.abort();
+  forget(event.target.dataset.draft);
+  sending.get(event.target.dataset.draft)?.abort();
+});
+
+window.addEventListener("pagehide", () => {
+  for (const address of [...waiting.keys()]) keep(address, true);
 });
 
 document.addEventListener("keydown", (event) => {

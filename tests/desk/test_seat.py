@@ -53,6 +53,31 @@ def test_the_card_is_there_before_answer_and_the_wrap_up_after_the_talk(
     expect(page.get_by_role("heading", name="没有来电")).to_be_visible()
 
 
+def test_a_wrap_up_that_the_next_call_interrupts_is_kept_when_the_desk_is_back(
+    page: Page, centre: Centre
+) -> None:
+    talked = centre.call(fresh_number(), ago_s=90)
+    talked.queue()
+    talked.answer("1002")
+    talked.end("1002")
+    draft = f"**/calls/{talked.id}/draft"
+    page.goto("/seat?seat=1002")
+    page.route(draft, lambda route: route.abort())
+    page.get_by_label("备注").fill("要送米到三楼")
+    expect(page.locator("[data-f=draft]")).to_contain_text("尚未保存")
+    rings = centre.call(fresh_number(), ago_s=9)
+    rings.queue()
+    rings.ring("1002")
+    expect(page.locator("#seat-state")).to_contain_text("振铃")
+    page.keyboard.press("Alt+2")
+    with page.expect_response(draft) as kept:
+        page.unroute(draft)
+    assert kept.value.status == 204
+    rings.end()
+    page.goto(f"/calls/{talked.id}")
+    expect(page.get_by_label("备注")).to_have_value("要送米到三楼")
+
+
 @pytest.mark.row("ACD-16")
 def test_of_two_elders_on_one_number_the_one_who_calls_is_chosen(
     page: Page, centre: Centre

@@ -7,12 +7,22 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from sql.queries import calls
 from tests.desk.centre import Centre
 from tests.desk.test_calls import fresh_number, orders_of
+from tests.observer import wait_until
 
 
 def draft_is_kept(page: Page) -> None:
     expect(page.locator("[data-f=draft]")).to_contain_text("草稿已保存")
+
+
+def drafted(centre: Centre, call_id: str) -> str:
+    async def read() -> str:
+        async with centre.database.reading() as session:
+            return (await calls.draft(session, call_id, "admin")).get("note", "")
+
+    return centre.run(read())
 
 
 @pytest.mark.row("ACD-19", part="wrap-up")
@@ -58,6 +68,24 @@ def test_what_is_typed_survives_a_reload_and_the_order_is_made_once(
     expect(page.locator("#linked-orders")).to_contain_text("送餐")
     assert orders_of(centre, call.id) == 1
     expect(page.get_by_label("服务内容")).to_have_value("")
+
+
+def test_who_types_without_a_pause_or_leaves_the_page_loses_nothing(
+    page: Page, centre: Centre
+) -> None:
+    call = centre.call(fresh_number(), ago_s=90).whole()
+    page.goto(f"/calls/{call.id}")
+    kept: list[str] = []
+    page.on("request", lambda sent: kept.append(sent.url) if sent.url.endswith("/draft") else None)
+    page.get_by_label("备注").press_sequentially("老人说昨晚没有睡好", delay=400)
+    assert kept, "what is typed for seconds is kept meanwhile"
+    draft_is_kept(page)
+    page.get_by_label("备注").fill("老人说昨晚没有睡好，想听人说说话")
+    page.goto("/calls")
+    # It is on its way while the next page loads already.
+    wait_until(lambda: drafted(centre, call.id).endswith("说说话"), 8, "the last words are kept")
+    page.goto(f"/calls/{call.id}")
+    expect(page.get_by_label("备注")).to_have_value("老人说昨晚没有睡好，想听人说说话")
 
 
 def test_of_two_people_the_second_sees_what_the_first_saved(
