@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from home import Home
+from home import PRACTICE, BadHome, Home
 from practice import settings_in
 from settings import Settings, load, split
 from starter import Starter
@@ -109,7 +109,9 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
 
 
 async def practice(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
-    """The practice town's player."""
+    """The practice town's player. Raises BadHome where the elders are real."""
+    if home.mode != PRACTICE:
+        raise BadHome(f"{home.root} is no practice home: no invented elder is entered there")
     import town
 
     await town.practice(settings, home, ready)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app import PROCESSES
 from asterisk_conf.town import spellings
 from home import PRACTICE, REAL, BadHome, Home
 from practice import (
@@ -64,6 +65,13 @@ def test_a_real_home_never_becomes_practice(home: Home) -> None:
     with pytest.raises(BadHome, match=r"no carrier in its settings.*town = false.*--home"):
         choose(settings(), home, asked=False, as_service=False)
     assert home.mode == REAL
+
+
+async def test_no_invented_elder_is_entered_in_a_real_home(home: Home) -> None:
+    home.mark(REAL)
+    with pytest.raises(BadHome, match="no practice home"):
+        await PROCESSES["practice"](settings(), home, lambda: pytest.fail("it serves"))
+    assert not (home.root / "careline.db").exists()
 
 
 def test_a_practice_home_never_becomes_real(home: Home) -> None:
