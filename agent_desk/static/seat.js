@@ -34,16 +34,19 @@ async function readAgain() {
     while (isWanted) {
       isWanted = false;
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      // While the database is away the page stays as it is, and is asked for again.
+      if (answer.status >= 500) throw new Error(String(answer.status));
       if (answer.ok && !answer.redirected) takeOver(await answer.text());
     }
   } catch {
-    setTimeout(readAgain, AGAIN_MS);
+    isWanted = true;
   } finally {
     isReading = false;
   }
   // The ringing is heard before the call is written down.
   const here = mine().filter(([, item]) => item.state !== "ended");
-  if (here.length && !here.some(([id]) => id === main().dataset.call)) setTimeout(readAgain, AGAIN_MS);
+  const isMissing = here.length && !here.some(([id]) => id === main().dataset.call);
+  if (isWanted || isMissing) setTimeout(readAgain, AGAIN_MS);
 }
 
 function takeOver(html) {

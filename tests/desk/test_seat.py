@@ -53,6 +53,22 @@ def test_the_card_is_there_before_answer_and_the_wrap_up_after_the_talk(
     expect(page.get_by_role("heading", name="没有来电")).to_be_visible()
 
 
+def test_a_page_that_the_desk_could_not_make_is_asked_for_again(page: Page, centre: Centre) -> None:
+    call = centre.call(fresh_number(), ago_s=9)
+    call.queue()
+    call.answer("1002")
+    page.goto("/seat?seat=1002")
+    expect(page.locator("#seat-state")).to_contain_text("通话中")
+    page.route("**/seat?*", lambda route: route.fulfill(status=503))
+    with page.expect_response(lambda answer: answer.status == 503):
+        call.end("1002")
+    # By then everything about the end has been told, and nothing more brings the page to ask.
+    page.wait_for_timeout(1000)
+    expect(page.locator("#seat-state")).to_contain_text("通话中")
+    page.unroute("**/seat?*")
+    expect(page.locator("#seat-state")).to_contain_text("话后整理")
+
+
 def test_a_wrap_up_that_the_next_call_interrupts_is_kept_when_the_desk_is_back(
     page: Page, centre: Centre
 ) -> None:
