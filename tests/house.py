@@ -261,9 +261,10 @@ def own_town(folder: Path) -> Iterator[Town]:
 
 def listen(leg: Leg, seconds: float) -> None:
     """Return when the telephone has heard (and kept) so many more seconds."""
-    wav = leg.ears()
-    enough = wav.stat().st_size + int(seconds * 16000)
-    wait_until(lambda: wav.stat().st_size >= enough, seconds + 5, f"{seconds} s more in {wav}")
+    enough = leg.bytes_heard() + int(seconds * 16000)
+    wait_until(
+        lambda: leg.bytes_heard() >= enough, seconds + 5, f"{seconds} s more in {leg.ears()}"
+    )
 
 
 def call_of(town: Town, since: int) -> str:

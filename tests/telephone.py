@@ -134,6 +134,14 @@ class Leg:
         """The file that grows while this telephone hears something, also silence."""
         return self._carrier.ears / f"{self.number}-{self.uniqueid}-heard.wav"
 
+    def bytes_heard(self) -> int:
+        """How much that file has grown so far, 16,000 bytes a second. Asterisk begins it some time
+        after the answer."""
+        try:
+            return self.ears().stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def heard(self) -> Path:
         """What this telephone heard, as a WAV; only after the call."""
         return finished(self.ears())

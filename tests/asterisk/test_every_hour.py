@@ -152,7 +152,7 @@ def test_a_call_in_the_night_of_a_holiday_is_queued_and_answered(
     joined = centre.observer.wait_for("QueueCallerJoin", 60, since)
     connected = centre.observer.wait_for("AgentConnect", 30, since)
     seat = wait_until(seat_phone.legs)[0].wait_talking()
-    wait_until(lambda: seat.ears().stat().st_size > 16000 * 3, 10, "three seconds of talk")
+    wait_until(lambda: seat.bytes_heard() > 16000 * 3, 10, "three seconds of talk")
     elder.hang_up()
     seat.wait_ended()
     assert connected["MemberName"] == "1001"

@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 import hashlib
-import http.cookiejar
 import os
-import re
 import signal
 import subprocess
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +20,7 @@ from asterisk_conf.sounds import PROMPTS
 from sql.models import CallRecord
 from sql.queries import calls, orders
 from tests.audio import find_prompt, tone_seconds
+from tests.desk_visitor import DeskVisitor, contacts_of
 from tests.house import (
     House,
     Town,
@@ -277,28 +274,3 @@ def test_a_contact_saved_at_the_desk_is_in_the_telephone_system_at_once(town: To
         and not contacts_of(town, "03745550009"),
         30, "the contacts as the register has them",
     )  # fmt: skip
-
-
-def contacts_of(town: Town, elder: str) -> list[str]:
-    """What the dialplan would call for this number."""
-    entries = town.observer.list_of("DBGetTree", Family=f"rescue/contact/{elder}")
-    return [one["Val"] for one in entries if one["Event"] == "DBGetTreeResponse"]
-
-
-class DeskVisitor:
-    """Somebody who is signed in at the house's desk and sends its forms."""
-
-    def __init__(self, house: House) -> None:
-        jar = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
-        self._desk = house.ready["desk"]
-        self._open = urllib.request.build_opener(jar).open
-        self.send("/sign-in", {"name": "admin", "password": house.admin_password})
-
-    def send(self, path: str, form: dict[str, str]) -> str:
-        """Send the form at this path, with the token that its page has; returns where it led."""
-        with self._open(self._desk + path) as page:
-            token = re.search(r'name="csrf" value="([^"]+)"', page.read().decode())
-        assert token, path
-        fields = urllib.parse.urlencode(form | {"csrf": token[1]}).encode()
-        with self._open(self._desk + path, fields) as answer:
-            return str(urllib.parse.urlsplit(answer.url).path)

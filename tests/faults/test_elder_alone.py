@@ -19,6 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.models import Alarm
+from tests.desk_visitor import DeskVisitor, contacts_of
 from tests.faults.test_effects_once import calls_for_help, no_restart, seats_in
 from tests.house import Town, call_of, listen, running, town_of, write_config
 from tests.observer import wait_until
@@ -99,8 +100,8 @@ def test_the_contacts_are_called_after_thirty_seconds_without_anybody(
 ) -> None:
     """The phones ring and nobody answers; the controller is in good health, or dead."""
     relative = town.carrier.number("13900000031").rings()
-    contact = {"Family": "rescue/contact/13800000005", "Key": "1", "Val": relative.number}
-    town.observer.action("DBPut", **contact)
+    DeskVisitor(town.house).enter("测试老人甲", "13800000005", (relative.number,))
+    assert contacts_of(town, "13800000005") == [relative.number]
     with no_restart(town.house):
         if owner == "dialplan":
             os.kill(town.house.child("controller"), signal.SIGKILL)
