@@ -14,7 +14,6 @@ import logging
 import logging.handlers
 import os
 import signal
-import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -60,22 +59,13 @@ async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> Non
     await runner.setup()
     try:
         host, port = split(settings.addresses.desk_address)
-        await web.TCPSite(runner, host, port, ssl_context=certificate(settings)).start()
+        await web.TCPSite(runner, host, port, ssl_context=settings.addresses.tls()).start()
         ready()
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()
         await link.close()
         await database.close()
-
-
-def certificate(settings: Settings) -> ssl.SSLContext | None:
-    """TLS with the certificate of the settings; none on loopback or behind a proxy."""
-    if not settings.addresses.desk_certificate:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.addresses.desk_certificate, settings.addresses.desk_key)
-    return context
 
 
 async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import ssl
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -164,6 +165,35 @@ class Addresses(Part):
             "loopback address, or desk_certificate and desk_key, or desk_proxy naming the host "
             "of the proxy that ends TLS in front of it"
         )
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Addresses:
+        if bool(self.desk_certificate) != bool(self.desk_key):
+            raise ValueError(
+                "one of desk_certificate and desk_key is not set; right would be both, as PEM "
+                "files, or neither"
+            )
+        return self
+
+    def tls(self) -> ssl.SSLContext | None:
+        """What the desk is served with; None without a certificate. Reads both files.
+
+        Raises BadConfig where they cannot be used.
+        """
+        if not self.desk_certificate:
+            return None
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            # A key that wants a password would ask for it at a terminal that nobody sits at.
+            context.load_cert_chain(self.desk_certificate, self.desk_key, password="")
+        except OSError as cause:
+            said = cause.strerror or str(cause)
+            raise BadConfig(
+                f"addresses.desk_certificate = {self.desk_certificate!r} cannot be used with "
+                f"addresses.desk_key = {self.desk_key!r} ({said}); right would be a certificate "
+                "with its own key, as PEM files without a password that Careline's user can read"
+            ) from None
+        return context
 
     @property
     def desk_address(self) -> str:

@@ -290,7 +290,7 @@ def of_certificate(
         return fine(f"The desk is served {where} and needs no certificate.")
     renew = f"Put a new one at {file} with its key, and restart the desk."
     if problem:
-        return to_do(f"{file}: {problem}", "The desk does not start.", renew)
+        return to_do(problem, "The desk does not start.", renew)
     if ends_at is None:
         return note(f"{file}: it is not known when the certificate ends.")
     left = ends_at - now

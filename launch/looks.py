@@ -27,7 +27,7 @@ from home import PRACTICE, Home
 from launch import asterisk_tree, processes
 from launch.findings import AsteriskSeen, Lines
 from launch.settle import old_transports
-from settings import Settings, split
+from settings import BadConfig, Settings, split
 from sql.migrate import alembic_config, sync_url
 from sql.models import Outbox
 from workflows.effects import MakeRecording
@@ -164,13 +164,13 @@ async def _desk_answers(settings: Settings) -> bool:
 
 def look_at_certificate(settings: Settings) -> tuple[datetime | None, str]:
     """When it ends, and why it cannot be used."""
-    file, key = settings.addresses.desk_certificate, settings.addresses.desk_key
+    file = settings.addresses.desk_certificate
     if not file:
         return None, ""
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(file, key)
-    except (OSError, ssl.SSLError) as cause:
-        return None, f"it cannot be used with {key} ({cause})"
+        settings.addresses.tls()
+    except BadConfig as wrong:
+        return None, str(wrong)
     told = subprocess.run(
         ["openssl", "x509", "-enddate", "-noout", "-in", file],
         capture_output=True, text=True, check=False,

@@ -80,6 +80,10 @@ def settle_home(
         shutil.copyfile(CHECKOUT / EXAMPLE, file)
         say(f"wrote {file}; every setting is explained there")
     settings = load(file)
+    try:
+        settings.addresses.tls()
+    except BadConfig as wrong:
+        raise BadConfig(f"{file}: {wrong}") from None
     if choose(settings, home, asked=practice, as_service=as_service) == PRACTICE:
         say(
             "practice: every call stays in an invented town, and no carrier is loaded; for the "

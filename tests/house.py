@@ -28,8 +28,7 @@ from tests.observer import Observer, wait_until
 from tests.telephone import Block, Carrier, Leg, claim_addresses
 
 ROOT = Path(__file__).parent.parent
-START_S = 60
-
+END_S = 20
 
 TOML = """
 [centre]
@@ -131,6 +130,16 @@ class House:
                     return int(entry.parent.name)
         raise AssertionError(f"no {name} is running in {self.home.root}")
 
+    def living(self) -> list[str]:
+        """The command lines of all that runs in the home: ours, and Asterisk."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                words = entry.read_bytes().decode("utf-8", "replace").split("\0")
+                if any(word.startswith(str(self.home.root)) for word in words):
+                    found.append(" ".join(words))
+        return found
+
     def interrupt(self) -> None:
         """Ctrl-C at the terminal."""
         self.process.send_signal(signal.SIGINT)
@@ -203,14 +212,16 @@ def running(
         assert house.ready.get("ready") is True, "\n".join(house.said)
         yield house
     finally:
+        # The second one is for calls that a test has left, for which the first one waits.
         for _ in range(2):
             if house.process.poll() is None:
                 house.interrupt()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    house.wait_ended(10)
-        if house.process.poll() is None:
+                    house.wait_ended(END_S)
+        if is_stuck := house.process.poll() is None:
             house.process.kill()
         house.close()
+        assert not is_stuck, f"Ctrl-C did not end it: {house.said[-20:]}"
 
 
 @dataclass(frozen=True)

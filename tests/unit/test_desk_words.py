@@ -29,6 +29,7 @@ def _chinese() -> Iterator[None]:
     language.speak(language.CHINESE)
 
 
+@pytest.fixture(scope="module")
 def used() -> set[str]:
     """Every text that the code and the templates ask a translation for."""
     found = extract_from_dir(
@@ -46,15 +47,14 @@ def catalogue() -> Catalog:
         return read_po(source, locale="zh_CN")
 
 
-def test_every_text_has_a_translation(catalogue: Catalog) -> None:
-    texts = used()
-    assert len(texts) > 200, "the extraction found too little"
-    without = {t for t in texts if t not in catalogue or not catalogue[t].string}
+def test_every_text_has_a_translation(catalogue: Catalog, used: set[str]) -> None:
+    assert len(used) > 200, "the extraction found too little"
+    without = {t for t in used if t not in catalogue or not catalogue[t].string}
     assert not without
 
 
-def test_no_translation_is_left_over(catalogue: Catalog) -> None:
-    assert {message.id for message in catalogue if message.id} == used()
+def test_no_translation_is_left_over(catalogue: Catalog, used: set[str]) -> None:
+    assert {message.id for message in catalogue if message.id} == used
 
 
 def test_placeholders_are_the_same(catalogue: Catalog) -> None:

@@ -53,6 +53,10 @@ WRONG = {
         '[addresses]\ndesk = "0.0.0.0:8080"',
         ["addresses", "0.0.0.0:8080", "without encryption", "desk_certificate", "desk_proxy"],
     ),
+    "certificate without its key": (
+        '[addresses]\ndesk_certificate = "/etc/desk.pem"',
+        ["addresses", "desk_key", "is not set", "right would be both"],
+    ),
     "bare host": ('[addresses]\nhost = "192.0.2.1"', ["addresses", "192.0.2.1:8080", "loopback"]),
     "unknown key": ('[centre]\nnmae = "x"', ["centre.nmae", "'x'", "no such key"]),
     "unknown section": ("[center]", ["center", "no such key"]),
