@@ -39,7 +39,18 @@ def tone_times(wav: Path, frequency: float, share: float = 0.3) -> list[float]:
 
     0.3 finds a tone that is mixed with a second one; two equal tones have half of it each.
     """
-    sound, rate = samples(wav)
+    return _tone_times(*samples(wav), frequency, share)
+
+
+def tone_so_far(wav: Path, frequency: float, start: int) -> float:
+    """For how long the tone sounds behind this byte of a WAV that is still being written, of 16
+    bits, one channel and 8 kHz."""
+    raw = wav.read_bytes()[start + start % 2 :]
+    sound = np.frombuffer(raw[: len(raw) // 2 * 2], dtype="<i2").astype(np.float64) / 32768
+    return len(_tone_times(sound, 8000, frequency, 0.3)) * STEP
+
+
+def _tone_times(sound: Samples, rate: int, frequency: float, share: float) -> list[float]:
     size = int(rate * STEP)
     window = np.hanning(size)
     hertz = np.fft.rfftfreq(size, 1 / rate)

@@ -24,6 +24,7 @@ from settings import Settings, load
 from sql.engine import Database
 from sql.models import CallRecord
 from sql.queries import calls, elders
+from tests.audio import tone_so_far
 from tests.observer import Observer, wait_until
 from tests.telephone import Block, Carrier, Leg, claim_addresses
 
@@ -251,10 +252,25 @@ def town_of(house: House, block: Block, folder: Path) -> Iterator[Town]:
     observer = Observer(settings.addresses.internal, "careline", house.home.secret("ami"))
     try:
         carrier.wait_registered()
+        if any(trunk.name == "carrier" for trunk in settings.trunks):
+            wait_reachable(observer)
         yield Town(house, carrier, observer)
     finally:
         observer.close()
         carrier.stop()
+
+
+def wait_reachable(observer: Observer) -> None:
+    """Have the centre look now whether its carrier is there (it does so twice a minute), and return
+    when it knows."""
+
+    def is_reachable() -> bool:
+        observer.action("PJSIPQualify", Endpoint="trunk-carrier")
+        found = observer.list_of("PJSIPShowEndpoint", Endpoint="trunk-carrier")
+        states = [m["Status"] for m in found if m["Event"] == "ContactStatusDetail"]
+        return states == ["Reachable"]
+
+    wait_until(is_reachable, 15, "the carrier is reachable")
 
 
 @contextlib.contextmanager
@@ -270,12 +286,18 @@ def own_town(folder: Path) -> Iterator[Town]:
         yield town
 
 
-def listen(leg: Leg, seconds: float) -> None:
-    """Return when the telephone has heard (and kept) so many more seconds."""
-    enough = leg.bytes_heard() + int(seconds * 16000)
-    wait_until(
-        lambda: leg.bytes_heard() >= enough, seconds + 5, f"{seconds} s more in {leg.ears()}"
-    )
+def listen(leg: Leg, seconds: float, tone: float = 0) -> None:
+    """Return when the telephone has heard (and kept) so many more seconds; of this tone, if any."""
+    already = leg.bytes_heard()
+
+    def so_far() -> float:
+        if tone and leg.bytes_heard():
+            return tone_so_far(leg.ears(), tone, already)
+        return (leg.bytes_heard() - already) / 16000
+
+    # On a loaded machine the sound comes late, and in pieces.
+    what = f"{seconds} s more of {tone or 'anything'} in {leg.ears()}"
+    wait_until(lambda: so_far() >= seconds, seconds + 10, what, so_far)
 
 
 def call_of(town: Town, since: int) -> str:

@@ -202,6 +202,8 @@ def running_carrier(
     carrier.start()
     try:
         carrier.wait_registered()
+        # The centre looks twice a minute, and may have looked before the carrier was there.
+        centre.wait_reachable("carrier")
         yield carrier
     finally:
         carrier.stop()

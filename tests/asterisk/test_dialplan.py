@@ -63,7 +63,7 @@ def test_hotline_reaches_a_seat_and_both_hear_each_other(
     member = centre.observer.wait_for("AgentConnect", 40, since)
     wait_until(lambda: any(_talking(phone) for phone in phones), 5, "a seat talks")
     # RTCP speaks every five seconds.
-    listen(elder, 6)
+    listen(elder, 6, SEAT)
     seat = connected_seat(phones)
     elder.hang_up()
     seat.wait_ended()
@@ -131,7 +131,7 @@ def test_three_callers_one_seat_are_answered_in_order(
     listen(callers[2], _length(centre, "queue-thereare", "digits/2", "queue-callswaiting") + 4)
     for turn, caller in enumerate(callers):
         wait_until(partial(_has_talked, seat, turn + 1), 15, f"caller {turn} talks")
-        listen(caller, 2)
+        listen(caller, 2, SEAT)
         caller.hang_up()
     centre.pause("1002", False)
 

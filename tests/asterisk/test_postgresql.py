@@ -47,7 +47,7 @@ def test_a_call_is_whole_on_postgresql(town: Town) -> None:
     elder = town.carrier.call("96100", "037412349999", tone=480).wait_talking()
     call_id = call_of(town, since)
     phone.wait_ringing(45).wait_talking()
-    listen(elder, 2)
+    listen(elder, 2, 740)
     elder.hang_up()
     row = kept_recording(town.house, call_id)
     assert (row.result, row.caller_no) == ("answered", "+8637412349999")

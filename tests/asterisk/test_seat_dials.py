@@ -37,7 +37,7 @@ def test_a_seat_calls_a_terminal_over_rtp_with_its_quality(
     terminal = telephones.number(NUMBER).answers(0.5, TERMINAL)
     seat = telephones.phone("1001").dials(NUMBER, SEAT).wait_talking()
     # RTCP speaks every five seconds.
-    listen(seat, 6)
+    listen(seat, 6, TERMINAL)
     terminal_leg = terminal.legs()[0]
     seat.hang_up()
     terminal_leg.wait_ended()
@@ -166,7 +166,7 @@ def test_one_seat_calls_another(telephones: Carrier, centre_asterisk: Centre) ->
     """By extension, without a carrier."""
     other = telephones.phone("1002").answers(0.2, TERMINAL)
     seat = telephones.phone("1001").dials("1002", SEAT).wait_talking()
-    listen(seat, 2)
+    listen(seat, 2, TERMINAL)
     other.legs()[0].hang_up()
     seat.wait_ended()
     assert tone_seconds(seat.heard(), TERMINAL) > 1

@@ -96,7 +96,7 @@ def test_a_call_reaches_a_seat_is_recorded_and_becomes_an_order(town: Town, tmp_
     call_id = call_of(town, since)
     town.observer.wait_for("AgentConnect", 45, since)
     seat = next(leg for phone in phones for leg in phone.legs()).wait_talking()
-    listen(elder, 3)
+    listen(elder, 3, SEAT)
     elder.hang_up()
     seat.wait_ended()
 

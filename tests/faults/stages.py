@@ -73,8 +73,7 @@ class Scene:
         self.site.pause_seats(False)
         self.wait_seat()
         if self.elder is not None:
-            # Asterisk writes what it hears about a second late.
-            listen(self.elder, 3.5)
+            listen(self.elder, 1, SEAT)
             self.elder.hang_up()
             assert tone_seconds(self.elder.heard(), SEAT) > 0.5
         else:

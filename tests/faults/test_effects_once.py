@@ -87,7 +87,8 @@ def connects(house: House) -> int:
 
 
 def assert_heard_each_other(town: Town, elder: Leg, seat: Leg) -> None:
-    listen(seat, 1.5)
+    listen(seat, 1.5, ELDER)
+    listen(elder, 1.5, SEAT)
     elder.hang_up()
     seat.wait_ended()
     assert tone_seconds(seat.heard(), ELDER) > 1

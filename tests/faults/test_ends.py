@@ -67,9 +67,8 @@ def self_signed(folder: Path, host: str) -> tuple[Path, Path]:
     """A certificate for this address and its key."""
     certificate, key = folder / "desk.pem", folder / "desk.key"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-days", "30", "-subj", "/CN=desk.test",
-         "-addext", f"subjectAltName=IP:{host}",
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "30", "-subj", "/CN=desk.test", "-addext", f"subjectAltName=IP:{host}",
          "-keyout", key, "-out", certificate],
         check=True, capture_output=True,
     )  # fmt: skip

@@ -110,19 +110,10 @@ def notes(town: Town) -> list[Path]:
     return list((town.house.home.asterisk / "spool" / "alone").glob("*.json"))
 
 
-def contacts(town: Town) -> list[str]:
-    """How the carrier's addresses answer; the news of it may have come before we listened."""
-    listed = town.observer.list_of("PJSIPShowEndpoint", Endpoint="trunk-carrier")
-    return [one["Status"] for one in listed if one["Event"] == "ContactStatusDetail"]
-
-
 @pytest.mark.row("BAK-09")
 def test_calls_that_nobody_saw_are_whole_single_and_true(town: Town) -> None:
     """Answered, abandoned and placed, all while no controller lived."""
     town.carrier.number("13900000001").answers(0.2, SEAT)
-    # The carrier came up after the centre, which would look again only in a while.
-    town.observer.action("PJSIPQualify", Endpoint="trunk-carrier")
-    wait_until(lambda: "Reachable" in contacts(town), 10, "the carrier is reachable")
     with nobody_listens(town):
         talked = answered(town, "13800000031")
         missed = abandoned(town, "13800000032")
