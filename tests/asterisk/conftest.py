@@ -36,6 +36,9 @@ PROMPT_IDS = (
     *(f"digits/{number}" for number in range(11)),
 )
 
+REGISTRAR_PASSWORD = "for, (tests) = #1"
+"""With signs that mean something in Asterisk's files."""
+
 
 @dataclass(slots=True)
 class Centre:
@@ -158,7 +161,7 @@ def centre_settings(block: Block) -> Settings:
                     "host": f"{block.caller(6)}:5060",
                     "registers": True,
                     "username": "centre",
-                    "password": "for-tests",
+                    "password": REGISTRAR_PASSWORD,
                 },
             ],
             "queues": [

@@ -17,7 +17,7 @@ from asterisk_conf.instance import AsteriskFailed, Bind, Installation, Instance
 from asterisk_conf.render import centre_instance, render
 from home import Home
 from settings import Settings
-from tests.asterisk.conftest import Centre
+from tests.asterisk.conftest import REGISTRAR_PASSWORD, Centre
 from tests.observer import wait_until
 from tests.raw_sip import RawPeer
 from tests.telephone import Block, Carrier
@@ -211,6 +211,33 @@ def test_a_refused_registration_is_tried_again(
         _send_register(centre_asterisk)
         wait_until(lambda: _registration(centre_asterisk) == "Registered", 15, "it is accepted")
         assert "sip:centre@" in registrar.requests_of("REGISTER")[-1]
+
+
+def test_a_carrier_that_asks_for_the_password_is_registered_with_and_called_through(
+    telephones: Carrier, centre_asterisk: Centre, block: Block
+) -> None:
+    """REGISTER and INVITE are challenged; a call that it brings reaches the hotline."""
+    centre = centre_asterisk
+    telephones.number("13900000077").is_unavailable()
+    with RawPeer(block.caller(6), REGISTRAR_PASSWORD, REGISTER=200, INVITE=486) as registrar:
+        _send_register(centre)
+        wait_until(lambda: registrar.proven, 15, "a proven REGISTER", lambda: registrar.requests)
+        assert {r.split(" ", 1)[0] for r in registrar.proven} == {"REGISTER"}
+        wait_until(lambda: _registration(centre) == "Registered", 15, "it is accepted")
+        centre.wait_reachable("registrar")
+        seat = telephones.phone("1001").dials("13900000077")
+        seat.wait_ended(40)
+        invite = registrar.proven[-1]
+        assert invite.startswith("INVITE sip:13900000077@"), invite
+        since = len(centre.observer.events)
+        elder = registrar.call(
+            centre.settings.addresses.sip_address, "96100", f"<sip:13800000051@{registrar.host}>"
+        )
+        assert elder.status() == 200
+        arrived = centre.observer.wait_for("CallArrived", since=since)
+        assert (arrived["Trunk"], arrived["Entry"]) == ("registrar", "hotline")
+        elder.hang_up()
+        centre.observer.wait_for("Hangup", since=since, Uniqueid=arrived["Call"])
 
 
 def _send_register(centre: Centre) -> None:
