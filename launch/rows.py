@@ -95,7 +95,11 @@ def read_marks(folder: Path = TESTS) -> dict[str, Marks]:
 def _marked_in(body: Sequence[ast.stmt], scope: str) -> dict[str, Marks]:
     marked: dict[str, Marks] = {}
     for it in body:
+        if isinstance(it, ast.Assign) and "pytest.mark.row" in ast.unparse(it):
+            raise UnknownRow(f"{scope}: a row stands on the test itself that performs its check")
         if isinstance(it, ast.ClassDef):
+            if any(_is_row(mark) for mark in it.decorator_list):
+                raise UnknownRow(f"{scope}::{it.name}: a row stands on the test itself")
             marked |= _marked_in(it.body, f"{scope}::{it.name}")
         if isinstance(it, ast.FunctionDef | ast.AsyncFunctionDef) and (marks := [*_marks_of(it)]):
             marked[f"{scope}::{it.name}"] = marks
@@ -104,9 +108,13 @@ def _marked_in(body: Sequence[ast.stmt], scope: str) -> dict[str, Marks]:
 
 def _marks_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[tuple[str, str]]:
     for mark in test.decorator_list:
-        if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.row":
+        if _is_row(mark) and isinstance(mark, ast.Call):
             named = {word.arg: ast.literal_eval(word.value) for word in mark.keywords}
             yield ast.literal_eval(mark.args[0]), named.get("part") or ""
+
+
+def _is_row(mark: ast.expr) -> bool:
+    return isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.row"
 
 
 def read_shown(
@@ -153,12 +161,15 @@ def print_table(rows: dict[str, Row], shown: dict[str, Shown], commit: str) -> N
         whole_in_all += len(whole)
         print(f"{capability}: {len(whole)} of {len(members)}")
         for row in members:
-            if row.id in shown:
-                print(f"  {row.id}  {state_of(row, shown[row.id])}")
+            state = state_of(row, shown.get(row.id, Shown()))
+            print(f"  {row.id:<7} {state:<22} {row.requirement}")
     print(f"{whole_in_all} of {len(rows)} rows are shown whole, on commit {commit}")
 
 
 def state_of(row: Row, shown: Shown) -> str:
+    """What is known of the row, in a few words: shown, in part, or not."""
+    if not shown.tests:
+        return "no test yet"
     if shown.is_whole(row):
         return f"shown ({shown.tests} tests)"
     if shown.failed:

@@ -32,8 +32,8 @@ class RawPeer:
     A method whose answer is None gets none; BYE and CANCEL get 200, ACK nothing. `requests` keeps
     everything that came. A positive REGISTER is confirmed for the time that it asked for.
 
-    With a `password` every REGISTER and INVITE is asked for it first, as carriers do; `proven` keeps
-    those that knew it (RFC 2617).
+    With a `password` every REGISTER and INVITE is asked for it first, as carriers do (RFC 2617);
+    `proven` keeps those that knew it.
     """
 
     def __init__(self, host: str, password: str = "", **answers: int | None) -> None:

@@ -468,7 +468,6 @@ def wrapped_up(
     )  # fmt: skip
 
 
-@pytest.mark.row("ACD-19", part="wrap-up")
 def test_a_talk_is_wrapped_up_once_and_edited_by_who_has_seen_it() -> None:
     first = wrapped_up(note="问补贴")
     call, _ = play(arrived(WANG), answered("1001"), first, ended(after(70)))

@@ -72,7 +72,6 @@ def test_what_is_missing_is_said() -> None:
     assert "街道" not in formats.missing(elder(addr_street="文峰街道"))
 
 
-@pytest.mark.row("PER-15")
 @pytest.mark.parametrize("part", ADDRESS)
 def test_each_of_the_seven_parts_is_missed(part: str) -> None:
     whole = dict.fromkeys(ADDRESS, "东")

@@ -244,7 +244,6 @@ def arrived(id_: str, **more: Any) -> dict[str, Any]:
     return codec.dump(call)
 
 
-@pytest.mark.row("ACD-16")
 def test_a_phone_that_rings_for_a_call_not_saved_yet_has_its_card(picture: Picture) -> None:
     picture.take("arrived", arrived("a"))
     picture.take("ringing", rings("a"))

@@ -9,8 +9,6 @@ import pytest
 from agent_desk import guide, language, words
 from agent_desk.routes import ROUTES
 
-pytestmark = pytest.mark.row("UI-07")
-
 LANGUAGES = (language.CHINESE, language.ENGLISH)
 NOT_PAGES = {"/healthz", "/feed", "/phone/sip", "/calls/{call_id}/recording", "/practice/now"}
 """What a script or the supervisor asks for; nobody reads it."""

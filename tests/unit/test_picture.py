@@ -128,7 +128,6 @@ async def test_an_asterisk_that_is_away_rings_nothing(picture: LivePicture) -> N
 # ── a call is shown before it is saved ────────────────────────────────────────────────────────
 
 
-@pytest.mark.row("ACD-16")
 async def test_a_call_is_told_at_once_and_again_with_its_elder(
     picture: LivePicture, readers: Readers
 ) -> None:

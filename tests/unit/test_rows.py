@@ -105,6 +105,23 @@ def test_marks_are_read_from_the_source(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "wide",
+    ['pytestmark = pytest.mark.row("UI-07")\n', '@pytest.mark.row("UI-07")\nclass TestIt: ...\n'],
+    ids=["a file", "a class"],
+)
+def test_a_mark_on_many_tests_at_once_is_refused(tmp_path: Path, wide: str) -> None:
+    """Each row has its own check, and it is one test that performs it."""
+    (tmp_path / "test_wide.py").write_text(f"import pytest\n{wide}", "utf-8")
+    with pytest.raises(UnknownRow, match=r"test_wide.*on the test itself"):
+        read_marks(tmp_path)
+
+
+def test_no_row_is_shown_by_an_inner_function() -> None:
+    """A row's check goes through a real edge: a call, a page, the API."""
+    assert [name for name in read_marks() if name.startswith("tests/unit/")] == []
+
+
 def test_every_mark_in_our_tests_names_a_row() -> None:
     marked = read_marks()
     assert (
@@ -194,8 +211,9 @@ def test_the_table_counts_by_capability_and_names_the_commit(
     print_table(ROWS, shown(a=([["ACD-05", ""]], True)), "abc+changes")
     assert capsys.readouterr().out.splitlines() == [
         "Queue: 1 of 1",
-        "  ACD-05  shown (1 tests)",
+        "  ACD-05  shown (1 tests)        Hold callers",
         "Recording: 0 of 1",
+        "  REC-01  no test yet            Record calls",
         "1 of 2 rows are shown whole, on commit abc+changes",
     ]
 
