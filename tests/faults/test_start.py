@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import socket
 import sqlite3
@@ -13,15 +14,26 @@ from threading import Thread
 
 import pytest
 
-from asterisk_conf.instance import Installation
+from asterisk_conf.instance import Installation, service_user
 from home import Home
 from launch import asterisk_tree
-from tests.house import House, running, start, write_config
+from tests.house import (
+    ROOT,
+    House,
+    call_of,
+    kept_recording,
+    listen,
+    running,
+    start,
+    town_of,
+    write_config,
+)
 from tests.observer import Observer, wait_until
 from tests.raw_sip import RawPeer
 from tests.telephone import Block, claim_addresses
 
 CANNOT_START = 2
+SEAT = 740
 
 
 @pytest.fixture(scope="module")
@@ -212,3 +224,31 @@ def test_a_carrier_that_does_not_let_us_register_is_an_alarm(
             return "\n".join(row[0] for row in rows)
 
         wait_until(lambda: f"{words} city" in alarm(), 60, words, alarm)
+
+
+def test_an_ordinary_user_runs_it_and_a_call_reaches_a_seat(
+    open_place: Path, block: Block, config: Path
+) -> None:
+    """Nothing of it needs root once the machine is ready."""
+    user = pwd.getpwnam(service_user() or pwd.getpwuid(os.getuid()).pw_name)
+    own = open_place / "own"
+    own.mkdir()
+    os.chown(own, user.pw_uid, user.pw_gid)
+    as_user = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups",
+               "env", f"HOME={own}")  # fmt: skip
+    starter = (*as_user, str(ROOT / "careline"), "run")
+    with (
+        running(own / "home", config, starter) as house,
+        town_of(house, block, open_place / "carrier") as town,
+    ):
+        for name in ("controller", "desk", "worker"):
+            assert Path(f"/proc/{house.child(name)}").stat().st_uid == user.pw_uid
+        phone = town.carrier.phone("1001").answers(0.2, SEAT)
+        since = len(town.observer.events)
+        elder = town.carrier.call("96100", "13800000061", tone=0).wait_talking()
+        call_id = call_of(town, since)
+        phone.wait_ringing(45).wait_talking()
+        listen(elder, 1, SEAT)
+        elder.hang_up()
+        assert kept_recording(house, call_id).seat == "1001"
+        town.assert_silent()
