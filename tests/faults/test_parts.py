@@ -48,7 +48,40 @@ def test_one_red_part_makes_the_run_red_and_everything_is_shown(
     shown = capfd.readouterr().out
     assert shown.count("1 passed") == 2
     assert "AssertionError: assert 'the elder' == 'heard'" in shown
-    assert shown.count("test session starts") == 3
+    assert shown.count("test session starts") == 4, "the red one is looked at once more"
+
+
+BUSY = """
+import pathlib
+
+def test_busy():
+    was_there, mark = pathlib.Path("busy").exists(), pathlib.Path("busy")
+    mark.touch()
+    assert was_there
+
+def test_well(): pass
+"""
+
+
+def test_what_passes_alone_is_named_and_what_fails_alone_too_is_red(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    parts = write(tmp_path, unit=GREEN, desk=BUSY)
+    assert run_parts(PYTHON, parts, (), tmp_path) == 0
+    told = capfd.readouterr()
+    assert "1 failed, 1 passed" in told.out
+    assert "rerun previous 1 failure" in told.out
+    assert "want mending: tests/desk/test_desk.py::test_busy" in told.err
+    # A part alone had the whole machine already.
+    (tmp_path / "busy").unlink()
+    assert run_parts(PYTHON, ("desk",), (), tmp_path) == 1
+
+
+def test_many_failures_are_no_accident(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    many = "\n".join(f"def test_{number}(): assert False" for number in range(11))
+    parts = write(tmp_path, unit=GREEN, desk=many)
+    assert run_parts(PYTHON, parts, (), tmp_path) == 1
+    assert capfd.readouterr().out.count("test session starts") == 2
 
 
 def test_words_may_choose_tests_of_one_part_only(tmp_path: Path) -> None:
