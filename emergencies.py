@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from picture import LivePicture
 from sql import codec
+from sql.flight_log import SqlFlightLog
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from telephony.ami import Ami
@@ -24,10 +25,11 @@ from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
 from workflows import emergency
+from workflows.call_facts import State
 from workflows.commands import Command
 from workflows.effects import RaiseAlarm
 from workflows.errors import NotFound, StoreDown
-from workflows.events import Event
+from workflows.events import CallKept, Event
 from workflows.ports import Clock, Posted
 from workflows.runner import Runner
 
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 CATCH_UP_S: Final = 2.0
 LEAST_PAUSE_S: Final = 0.1
+GIVE_OVER_EVERY_S: Final = 1.0
 JOURNAL: Final = "journal"
 UNREADABLE: Final = "journal unreadable"
 
@@ -136,6 +139,7 @@ class Emergencies:
             claims,
             self._wake(),
             self._journal.keep_filling(self._store, self._runner.refused),
+            self._give_over(),
         ):
             tasks.create_task(work)
 
@@ -150,6 +154,25 @@ class Emergencies:
                     await self._runner.timers_changed.wait()
             except TimeoutError:
                 continue
+
+    async def _give_over(self) -> None:
+        """Keep saying that an elder was not reached until the call's own record says it."""
+        calls = SqlFlightLog(self._store.database)
+        while True:
+            # Who ended it was the database, which tells nobody when it has something.
+            await asyncio.sleep(GIVE_OVER_EVERY_S)
+            for case in self._journal.open_cases():
+                if not case.is_unreached:
+                    continue
+                try:
+                    call = await calls.call(case.id)
+                    if call is not None and call.state is State.ENDED:
+                        await self.handle(CallKept(case_id=case.id, at=self._clock.now()))
+                except StoreDown as down:
+                    logger.info("%s is not given over yet: %s", case.id, down)
+                except Exception:
+                    # A call that cannot be read keeps its alarm, and holds up no other.
+                    logger.exception("%s is not given over", case.id)
 
     def _kept(self, is_kept: bool) -> None:
         """The local disk takes the journal, or a crash would lose what is only in memory."""

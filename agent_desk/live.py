@@ -14,6 +14,7 @@ from sql import codec
 from workflows.call_facts import Call, Direction, State
 
 JUST_ENDED: Final = 8
+NAMED_BY_CALL: Final = ("recording", "call back", "unreached")
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
 BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
 
@@ -137,9 +138,9 @@ class Picture:
             self._touch("call", call.id)
 
     def _take_alarm(self, alarm: Mapping[str, Any]) -> None:
-        # The alarm of a recording is named by its call, where the reason can be read.
+        # These are named by their call, where one can read more and call back.
         subject, _, call = alarm["key"].partition("/")
-        about = call if subject == "recording" else ""
+        about = call if subject in NAMED_BY_CALL else ""
         self._alarms[alarm["key"]] = {**alarm, "call": about}
         self._touch("alarm", alarm["key"])
 

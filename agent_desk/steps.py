@@ -112,6 +112,8 @@ def _of_order(event: str, body: Body) -> Step | None:
     match event:
         case "RequestAccepted":
             return Step(_("Need accepted through: %s") % words.channel(body["channel"]), tone="act")
+        case "CallBackUrged":
+            return Step(_("The same number called in an emergency: call back at once"), tone="wait")
         case "JudgeRequest":
             return Step(_("%s judged the need") % body["by"], body["content"], "act")
         case "CloseAnswered":
@@ -151,6 +153,8 @@ def _of_elder(event: str, body: Body) -> Step | None:
             return Step(_("The elder's line is heard again"))
         case "ElderGone":
             return Step(_("The elder hung up"))
+        case "CallKept":
+            return Step(_("An order to call back at once was made, if it was owed"), tone="act")
         case _:
             return None
 

@@ -238,6 +238,11 @@ def alarms() -> dict[str, tuple[str, str]]:
 
 def emergency_alarms() -> dict[str, tuple[str, str]]:
     return {
+        "call back": (
+            _("An elder in an emergency was not reached: call back at once"),
+            _("The call ended before a seat was there, or it broke off. Call back now; without an "
+              "answer send somebody. The alarm goes when its order has been judged or closed."),
+        ),
         "elder alone": (
             _("Nobody has come to an elder in an emergency"),
             _("The elder is alone in the room. Answer the emergency now; the contacts are called."),

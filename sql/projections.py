@@ -138,6 +138,7 @@ def project_order(put: Put, order: Order) -> None:
         elder_id=order.elder_id,
         origin="call_back" if order.call_back_no else "need",
         call_back_no=order.call_back_no,
+        is_urgent=bool(order.urgent_calls),
         content=order.content,
         requirement=order.requirement,
         status=order.state.value,

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.translate import plain
+from workflows import emergency
 from workflows.emergency import Emergency
 from workflows.events import ElderHeard, ElderSilent, Event
 
@@ -59,7 +60,7 @@ class ElderLines:
     async def watch(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            cases = self._cases.open_cases()
+            cases = [case for case in self._cases.open_cases() if emergency.has_elder(case)]
             self._lines = {
                 case.id: self._lines[case.id] for case in cases if case.id in self._lines
             }

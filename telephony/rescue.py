@@ -157,7 +157,7 @@ class Rescue:
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
         there = elders_in_rooms(channels, rooms)
         for case in self._cases.open_cases():
-            if case.id not in there:
+            if case.id not in there and emergency.has_elder(case):
                 await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
         for case_id in there:
             await self._adopt(case_id, channels, sent, has_room=case_id in rooms)

@@ -36,11 +36,14 @@ class DeskVisitor:
             }
         return self.send("/elders/new", form)
 
-    def send(self, path: str, form: dict[str, str]) -> str:
-        """Send the form at this path, with the token that its page has; returns where it led."""
-        with self._open(self._desk + path) as page:
-            token = re.search(r'name="csrf" value="([^"]+)"', page.read().decode())
-        assert token, path
+    def send(self, path: str, form: dict[str, str], page: str = "") -> str:
+        """Send this form, with the token that its page has; returns where it led.
+
+        The form stands on `page`, or at the path that it is sent to.
+        """
+        with self._open(self._desk + (page or path)) as shown:
+            token = re.search(r'name="csrf" value="([^"]+)"', shown.read().decode())
+        assert token, page or path
         fields = urllib.parse.urlencode(form | {"csrf": token[1]}).encode()
         with self._open(self._desk + path, fields) as answer:
             return str(urllib.parse.urlsplit(answer.url).path)

@@ -54,6 +54,8 @@ RECORDING_DUE: Final = "recording due"
 RECORDING_DUE_S: Final = 300
 NO_LINE_FREE: Final = 34
 """The Q.850 cause of a call that came when every line was taken."""
+AS_WISHED: Final = (0, 16, 26, 31)
+"""Causes of a leg that somebody ended, or of which nobody saw why; all others are a breakdown."""
 
 
 class Trigger(Enum):
@@ -190,16 +192,37 @@ def owed_order(call_id: str) -> str:
 
 
 def call_back_owed(call: Call, event: Event) -> tuple[Effect, ...]:
-    """Who called and reached nobody is called back; an emergency has its own case for that."""
-    is_missed = call.result in (Result.ABANDONED, Result.FAILED) or was_cut_off(call)
-    is_inbound = call.direction is Direction.INBOUND and call.entry is not Entry.EMERGENCY
-    if not (is_missed and is_inbound and call.caller):
+    """Who called and reached nobody is called back, and at once who did so in an emergency.
+
+    Of an emergency without a number there is an order all the same: a person must look at it.
+    """
+    if call.direction is not Direction.INBOUND:
+        return ()
+    is_urgent = call.entry is Entry.EMERGENCY
+    if is_urgent:
+        is_owed = was_not_helped(call)
+    else:
+        is_missed = call.result in (Result.ABANDONED, Result.FAILED) or was_cut_off(call)
+        is_owed = is_missed and bool(call.caller)
+    if not is_owed:
         return ()
     need = RequestAccepted(
         case_id=f"{call.id}/call-back", at=event.at, channel=Channel.HOTLINE, call_id=call.id,
-        elder_id=the_elder(call), content="", call_back_no=call.caller,
+        elder_id=the_elder(call), content="", call_back_no=call.caller, is_urgent=is_urgent,
     )  # fmt: skip
     return (Tell(event=need),)
+
+
+def was_not_helped(call: Call) -> bool:
+    """Whether an emergency ended before a seat was there, or broke off: whatever was said until
+    then, nobody knows whether help is on its way. An elder who hangs up after the seat did is none
+    of these.
+    """
+    if not call.answered_at or call.ended_uncertain:
+        return True
+    seats = [leg for leg in call.legs if leg.party == "seat" and leg.answered_at and leg.ended_at]
+    last = max(seats, key=lambda leg: leg.ended_at or leg.started_at, default=None)
+    return was_cut_off(call) and last is not None and last.cause not in AS_WISHED
 
 
 def was_cut_off(call: Call) -> bool:

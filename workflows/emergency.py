@@ -19,6 +19,7 @@ from workflows.commands import CallAgain
 from workflows.effects import CallSeat, Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
+    CallKept,
     CaseFound,
     DialAnswered,
     DialAttempted,
@@ -39,6 +40,7 @@ from workflows.events import (
     TookOver,
 )
 from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
+from workflows.order import CALL_BACK
 from workflows.role import Role
 
 NOBODY_CAME: Final = "nobody came"
@@ -46,6 +48,7 @@ NOBODY_S: Final = 28
 """After so long without a seat the dialplan is let act too. It needs two seconds to see that, and
 then rings the phones of those who pause and the elder's contacts (K: contacts after 30 s).
 """
+UNREACHED: Final = "unreached"
 HAND_BACK_DUE: Final = "hand-back due"
 HAND_BACK_S: Final = 3
 """The dialplan hands back within a quarter of a second of our sign of life."""
@@ -63,6 +66,7 @@ class Trigger(Enum):
     NO_SEAT = "no seat is there"
     NOBODY_CAME = "nobody came"
     ELDER_GONE = "elder gone"
+    CALL_KEPT = "the call's own record has its end"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,8 @@ class Emergency:
     `alone_since`: since when no seat has been with the elder; None while one is.
     `elder_is_in`: the elder is in the room itself, and not on the way back into it.
     `silent_since`: since when nothing has come in on the elder's line; None while something does.
+    `was_reached`: a seat has been with the elder.
+    `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
     """
 
     id: str
@@ -85,7 +91,8 @@ class Emergency:
     silent_since: datetime | None = None
     people: tuple[Person, ...] = ()
     closed_at: datetime | None = None
-    closed_uncertain: bool = False
+    was_reached: bool = False
+    is_unreached: bool = False
 
 
 CaseOutcome: TypeAlias = Outcome[Emergency]
@@ -122,7 +129,7 @@ def record(case: Emergency, event: Event) -> Emergency:
         case ElderGone() if case.closed_at is None:
             # A clock can be set back during an emergency.
             closed_at = max(event.at, case.opened_at)
-            return replace(case, closed_at=closed_at, closed_uncertain=event.uncertain)
+            return replace(case, closed_at=closed_at)
         case _:
             return case
 
@@ -138,6 +145,8 @@ def classify(case: Emergency, event: Event) -> Trigger:
     """Say what the event means for the case's life."""
     if isinstance(event, ElderGone):
         return Trigger.ELDER_GONE
+    if isinstance(event, CallKept):
+        return Trigger.CALL_KEPT
     if seats(case):
         return Trigger.SEAT
     match event:
@@ -194,6 +203,10 @@ def alarm_of(case: Emergency) -> str:
     return f"elder alone/{case.id}"
 
 
+def unreached_of(case: Emergency) -> str:
+    return f"{UNREACHED}/{case.id}"
+
+
 def silence_of(case: Emergency) -> str:
     return f"no sound/{case.id}"
 
@@ -241,12 +254,28 @@ def leave(case: Emergency, event: Event) -> CaseOutcome:
 
 def arrive(case: Emergency, event: Event) -> CaseOutcome:
     stops = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
-    return replace(case, is_left=False, alone_since=None), stops
+    return replace(case, is_left=False, alone_since=None, was_reached=True), stops
 
 
 def close(case: Emergency, event: Event) -> CaseOutcome:
+    """An elder whom no seat has reached, or whose end nobody saw, is not forgotten with the room.
+
+    The order to call back comes of the call (`workflows/call.py`), and that waits for the database;
+    until then it is this case that shows it.
+    """
+    assert isinstance(event, ElderGone)
     stops = (StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE))
-    return replace(case, people=()), (*stops, EndAlarm(key=alarm_of(case)))
+    effects: tuple[Effect, ...] = (*stops, EndAlarm(key=alarm_of(case)))
+    is_unreached = event.uncertain or not case.was_reached
+    if is_unreached:
+        effects += (RaiseAlarm(key=unreached_of(case), kind=CALL_BACK, text=case.id),)
+    return replace(case, people=(), is_unreached=is_unreached), effects
+
+
+def give_over(case: Emergency, event: Event) -> CaseOutcome:
+    """From here on the call and its order say what is to be done."""
+    ends = (EndAlarm(key=unreached_of(case)),) if case.is_unreached else ()
+    return replace(case, is_unreached=False), ends
 
 
 # fmt: off
@@ -257,6 +286,7 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
         Trigger.NO_SEAT:     Rule(State.ALONE),
         Trigger.NOBODY_CAME: Rule(State.ALONE, leave),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+        Trigger.CALL_KEPT:   Rule(State.ALONE),
     },
     State.ACCOMPANIED: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
@@ -265,9 +295,12 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
         # A timer that was due in the moment in which a seat came and left again.
         Trigger.NOBODY_CAME: Rule(State.ALONE, look),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+        Trigger.CALL_KEPT:   Rule(State.ACCOMPANIED),
     },
     # The others hang up after the elder; nothing is asked for any more.
-    State.CLOSED: dict.fromkeys(Trigger, Rule(State.CLOSED, nothing)),
+    State.CLOSED: dict.fromkeys(Trigger, Rule(State.CLOSED, nothing)) | {
+        Trigger.CALL_KEPT: Rule(State.CLOSED, give_over),
+    },
 }
 # fmt: on
 
@@ -297,7 +330,7 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
 
 
 def is_over(case: Emergency) -> bool:
-    return case.state is State.CLOSED
+    return case.state is State.CLOSED and not case.is_unreached
 
 
 # ── for those who carry it out ────────────────────────────────────────────────────────────────
@@ -314,9 +347,14 @@ def is_wanted(case: Emergency, effect: Effect) -> bool:
     return case.role_a.state is role.State.ASKED and effect == role.request(case.role_a)
 
 
+def has_elder(case: Emergency) -> bool:
+    """Whether the elder's line is still open, as far as the case knows."""
+    return case.state is not State.CLOSED
+
+
 def is_ours(case: Emergency) -> bool:
     """Whether we may say by our sign of life that we handle the case."""
-    return case.state is not State.CLOSED and not case.is_left
+    return has_elder(case) and not case.is_left
 
 
 PROCESS: Final = Process(
@@ -333,6 +371,7 @@ PROCESS: Final = Process(
         ElderSilent,
         ElderHeard,
         ElderGone,
+        CallKept,
         DialAttempted,
         DialAnswered,
         DialFailed,

@@ -239,6 +239,14 @@ class RequestAccepted(Event):
     order_no: str = ""
     call_back_no: str = ""
     joins_id: str = ""
+    is_urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallBackUrged(Event):
+    """Who is to be called back by this order was not reached in an emergency either."""
+
+    call_id: str
 
 
 # ── an emergency ──────────────────────────────────────────────────────────────────────────────
@@ -311,6 +319,11 @@ class ElderGone(Event):
     """The elder's channel is gone. `uncertain`: when it ended was not seen."""
 
     uncertain: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallKept(Event):
+    """The end of the elder's call is in the database, and with it who is to be called back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,12 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from workflows.commands import CancelOrder, CloseAnswered, JudgeRequest
-from workflows.effects import Tell
-from workflows.events import Channel, Event, OrderLinked, RequestAccepted
+from workflows.effects import Effect, EndAlarm, RaiseAlarm, Tell
+from workflows.events import CallBackUrged, Channel, Event, OrderLinked, RequestAccepted
 from workflows.machine import Outcome, Process, Rule, Table, rule_for
+
+CALL_BACK: Final = "call back"
+"""Kind of alarm: an emergency came to nothing, and nobody has dealt with its call-back yet."""
 
 
 class State(Enum):
@@ -30,6 +33,7 @@ class Trigger(Enum):
     NEED = "need"
     NEED_JUDGED = "need already judged"
     JOINS = "the same call-back is open"
+    URGED = "the same number called in an emergency"
     JUDGE = "judge"
     CLOSE = "close as answered"
     CANCEL = "cancel"
@@ -38,7 +42,11 @@ class Trigger(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order. `closed_by` is always a named human."""
+    """One order. `closed_by` is always a named human.
+
+    `urgent_calls` are the emergencies for which it calls back; each is an alarm until a person has
+    dealt with the order.
+    """
 
     id: str
     accepted_at: datetime
@@ -56,6 +64,7 @@ class Order:
     outcome: str = ""
     call_back_no: str = ""
     joined_id: str = ""
+    urgent_calls: tuple[str, ...] = ()
 
 
 OrderOutcome: TypeAlias = Outcome[Order]
@@ -76,6 +85,8 @@ def classify(order: Order, event: Event) -> Trigger:
         ) if not (by.strip() and words.strip()):
             # No state has a row for it: without them nobody could say later what was done and why.
             return Trigger.TOO_LITTLE
+        case CallBackUrged():
+            return Trigger.URGED
         case JudgeRequest():
             return Trigger.JUDGE
         case CloseAnswered():
@@ -99,7 +110,12 @@ def accept(order: Order, event: Event) -> OrderOutcome:
         requirement=event.requirement, accepted_by=event.accepted_by,
         generated_at=event.at if event.content else None, call_back_no=event.call_back_no,
     )  # fmt: skip
-    return taken, tell_call(taken, event)
+    if not event.is_urgent:
+        return taken, tell_call(taken, event)
+    return (
+        replace(taken, urgent_calls=(event.call_id,)),
+        (*tell_call(taken, event), alarm_of(taken, event.call_id)),
+    )
 
 
 def join(order: Order, event: Event) -> OrderOutcome:
@@ -109,7 +125,36 @@ def join(order: Order, event: Event) -> OrderOutcome:
         order, order_no=event.order_no, joined_id=event.joins_id, call_id=event.call_id,
         call_back_no=event.call_back_no,
     )  # fmt: skip
-    return joined, tell_call(joined, event)
+    if not event.is_urgent:
+        return joined, tell_call(joined, event)
+    urged = CallBackUrged(case_id=event.joins_id, at=event.at, call_id=event.call_id)
+    return joined, (*tell_call(joined, event), Tell(event=urged))
+
+
+def urge(order: Order, event: Event) -> OrderOutcome:
+    """Call back at once. What a person decided before knew nothing of this emergency: the order
+    waits for a person again.
+    """
+    assert isinstance(event, CallBackUrged)
+    urgent = replace(
+        order, urgent_calls=(*order.urgent_calls, event.call_id),
+        closed_at=None, closed_by="", outcome="",
+    )  # fmt: skip
+    return urgent, (alarm_of(order, event.call_id),)
+
+
+def alarm_of(order: Order, call_id: str) -> RaiseAlarm:
+    text = f"{order.order_no} {order.call_back_no}".strip()
+    return RaiseAlarm(key=alarm_key(call_id), kind=CALL_BACK, text=text)
+
+
+def alarm_key(call_id: str) -> str:
+    return f"{CALL_BACK}/{call_id}"
+
+
+def dealt_with(order: Order) -> tuple[Effect, ...]:
+    """A person has taken the order up: its alarms end."""
+    return tuple(EndAlarm(key=alarm_key(call_id)) for call_id in order.urgent_calls)
 
 
 def tell_call(order: Order, event: Event) -> tuple[Tell, ...]:
@@ -132,18 +177,24 @@ def judge(order: Order, event: Event) -> OrderOutcome:
         elder_id=order.elder_id or event.elder_id,
         generated_at=order.generated_at or event.at,
     )  # fmt: skip
-    return judged, ()
+    return judged, dealt_with(order)
 
 
 def close(order: Order, event: Event) -> OrderOutcome:
     assert isinstance(event, CloseAnswered)
-    return replace(order, closed_at=event.at, closed_by=event.by, outcome=event.answer), ()
+    return replace(order, closed_at=event.at, closed_by=event.by, outcome=event.answer), dealt_with(
+        order
+    )
 
 
 def cancel(order: Order, event: Event) -> OrderOutcome:
     assert isinstance(event, CancelOrder)
-    return replace(order, closed_at=event.at, closed_by=event.by, outcome=event.reason), ()
+    return replace(order, closed_at=event.at, closed_by=event.by, outcome=event.reason), dealt_with(
+        order
+    )
 
+
+URGED: Final = Rule(State.ACCEPTED, urge)
 
 # fmt: off
 TABLE: Final[Table[State, Trigger, Order]] = {
@@ -151,6 +202,7 @@ TABLE: Final[Table[State, Trigger, Order]] = {
         Trigger.NEED:        Rule(State.ACCEPTED, accept),
         Trigger.NEED_JUDGED: Rule(State.GENERATED, accept),
         Trigger.JOINS:       Rule(State.JOINED, join),
+        Trigger.URGED:       URGED,
         Trigger.JUDGE:       Rule(State.GENERATED, judge),
         Trigger.CLOSE:       Rule(State.CLOSED, close),
         Trigger.CANCEL:      Rule(State.CANCELLED, cancel),
@@ -159,11 +211,13 @@ TABLE: Final[Table[State, Trigger, Order]] = {
         Trigger.NEED:        Rule(State.JOINED, accept),
         Trigger.NEED_JUDGED: Rule(State.JOINED),
         Trigger.JOINS:       Rule(State.JOINED),
+        Trigger.URGED:       Rule(State.JOINED),
     },
     State.GENERATED: {
         Trigger.NEED:        Rule(State.GENERATED, accept),
         Trigger.NEED_JUDGED: Rule(State.GENERATED, accept),
         Trigger.JOINS:       Rule(State.GENERATED),
+        Trigger.URGED:       URGED,
         Trigger.JUDGE:       Rule(State.GENERATED, judge),
         Trigger.CLOSE:       Rule(State.CLOSED, close),
         Trigger.CANCEL:      Rule(State.CANCELLED, cancel),
@@ -171,11 +225,13 @@ TABLE: Final[Table[State, Trigger, Order]] = {
     State.CLOSED: {
         Trigger.NEED:        Rule(State.CLOSED),
         Trigger.JOINS:       Rule(State.CLOSED),
+        Trigger.URGED:       URGED,
         Trigger.NEED_JUDGED: Rule(State.CLOSED),
     },
     State.CANCELLED: {
         Trigger.NEED:        Rule(State.CANCELLED),
         Trigger.JOINS:       Rule(State.CANCELLED),
+        Trigger.URGED:       URGED,
         Trigger.NEED_JUDGED: Rule(State.CANCELLED),
     },
 }
@@ -200,7 +256,7 @@ def is_over(order: Order) -> bool:
 PROCESS: Final = Process(
     name="order",
     case_type=Order,
-    handles=(RequestAccepted, JudgeRequest, CloseAnswered, CancelOrder),
+    handles=(RequestAccepted, CallBackUrged, JudgeRequest, CloseAnswered, CancelOrder),
     begin=begin,
     step=step,
     is_over=is_over,

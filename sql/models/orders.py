@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text
+from sqlalchemy import ForeignKey, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sql.models.base import Base
@@ -29,6 +29,7 @@ class WorkOrder(Base):
     """A work order (服务工单), written from its case in the same commit.
 
     `origin` is need or call_back; a call-back has the number to call, in E.164, in `call_back_no`.
+    `is_urgent`: whoever is called back called in an emergency.
     """
 
     __tablename__ = "work_order"
@@ -39,6 +40,7 @@ class WorkOrder(Base):
     elder_id: Mapped[int | None] = mapped_column(ForeignKey("elder.id"), index=True)
     origin: Mapped[str] = mapped_column(String(12))
     call_back_no: Mapped[str] = mapped_column(String(40), default="", server_default="", index=True)
+    is_urgent: Mapped[bool] = mapped_column(default=False, server_default=false())
     content: Mapped[str] = mapped_column(Text, default="")
     requirement: Mapped[str] = mapped_column(Text, default="")
     status: Mapped[str] = mapped_column(String(16), index=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from tests.database.centre import Centre, after, arrived, ended, queued
+from tests.database.centre import Centre, after, answered, arrived, ended, queued
 from workflows.commands import CloseAnswered, JudgeRequest
 from workflows.errors import NotAllowed
+from workflows.events import CallVanished, Entry, Event
 
 OTHER = "+8613800000077"
 ORDERS = "SELECT id, origin, call_back_no, status FROM work_order ORDER BY order_no"
@@ -68,3 +70,37 @@ async def test_missed_calls_at_the_same_moment_open_one(centre: Centre) -> None:
     await asyncio.gather(*(centre.play(ended(id_)) for id_ in ids))
     assert len(await centre.rows(ORDERS)) == 1
     assert len(await centre.rows(TIES)) == len(ids)
+
+
+URGENT = "SELECT id, status, is_urgent FROM work_order ORDER BY order_no"
+ALARMS = "SELECT key FROM alarm WHERE kind = 'call back' AND ended_at IS NULL ORDER BY key"
+
+
+def help_wanted(id_: str, caller: str = OTHER) -> Event:
+    return replace(arrived(id_, caller), entry=Entry.EMERGENCY)  # type: ignore[call-arg]
+
+
+async def open_alarms(centre: Centre) -> list[str]:
+    return [row["key"] for row in await centre.rows(ALARMS)]
+
+
+async def test_emergencies_that_came_to_nothing_are_one_urgent_call_back_until_a_person_acts(
+    centre: Centre,
+) -> None:
+    """The number was missed on the hotline before; the emergencies join that order."""
+    await centre.play(arrived("c1", OTHER), ended("c1"))
+    await centre.play(help_wanted("c2"), ended("c2"))
+    await centre.play(help_wanted("c3"), answered("c3"), CallVanished(case_id="c3", at=after(9)))
+    orders = await centre.rows(URGENT)
+    waiting = [row["id"] for row in orders if row["status"] == "accepted"]
+    assert waiting == ["c1/call-back", "c3/order"], "the talk has its own order"
+    assert [bool(row["is_urgent"]) for row in orders] == [True, False]
+    assert await open_alarms(centre) == ["call back/c2", "call back/c3"]
+    await centre.play(
+        CloseAnswered(case_id="c1/call-back", at=after(60), by="张敏", answer="已回拨，家属已到")
+    )
+    assert await open_alarms(centre) == []
+    await centre.play(help_wanted("c4"), answered("c4"), ended("c4"))
+    assert await open_alarms(centre) == [], "who was helped is not called back"
+    await centre.play(help_wanted("c5"), ended("c5"))
+    assert await open_alarms(centre) == ["call back/c5"]

@@ -25,6 +25,7 @@ from tests.database.centre import NOW, Centre, Clock, Nobody, after
 from workflows import emergency, role
 from workflows.commands import CallAgain
 from workflows.events import (
+    CallKept,
     CaseFound,
     DialAnswered,
     DialAttempted,
@@ -218,14 +219,14 @@ async def test_a_file_that_cannot_be_read_is_kept_and_no_later_step_is_lost(
     else:
         await after_start.journal.catch_up(centre.store, "n")
         assert after_start.state is emergency.State.ACCOMPANIED
-    gone = whole_case()[-1]
-    await after_start.play(gone)
+    # One who begins anew does not know that a seat was there, and waits for the call's record.
+    await after_start.play(whole_case()[-1], CallKept(case_id=CASE, at=after(61)))
     async with filling(after_start, centre.store):
         await until(lambda: list(folder.iterdir()) == [kept])
     cases, journal, _ = await rows(centre)
     assert cases == [f"{CASE} closed"]
     began_anew = ["CaseFound"] if is_away else []
-    assert journal == [*EVERYTHING[1][:4], *began_anew, "ElderGone"]
+    assert journal == [*EVERYTHING[1][:4], *began_anew, "ElderGone", "CallKept"]
 
 
 async def test_a_line_of_another_hand_is_not_believed(folder: Path) -> None:
@@ -316,12 +317,13 @@ async def test_a_controller_that_knew_nothing_of_its_case_loses_no_fact_of_it(
         await rescue.play(*whole_case()[:4])
         await until(lambda: not rescue.journal._cases[CASE].unfilled)
     fresh = Rescue(tmp_path / "empty")
-    await fresh.play(RoomOpened(case_id=CASE, at=after(50)), whole_case()[4])
+    kept = CallKept(case_id=CASE, at=after(61))
+    await fresh.play(RoomOpened(case_id=CASE, at=after(50)), whole_case()[4], kept)
     async with filling(fresh, centre.store):
         await until(lambda: not list((tmp_path / "empty").iterdir()))
     cases, journal, _ = await rows(centre)
     assert cases == [f"{CASE} closed"]
-    assert journal == [*EVERYTHING[1][:4], "RoomOpened", "ElderGone"]
+    assert journal == [*EVERYTHING[1][:4], "RoomOpened", "ElderGone", "CallKept"]
 
 
 async def test_an_uncertain_dial_is_a_row_and_an_alarm(centre: Centre, folder: Path) -> None:

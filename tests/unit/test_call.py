@@ -38,6 +38,7 @@ from workflows.events import (
     CallArrived,
     CallClass,
     CallEnded,
+    CallImported,
     CallPlaced,
     CallQueued,
     CallTimerFired,
@@ -354,11 +355,58 @@ def test_a_caller_who_gives_up_is_abandoned_in_every_stage(so_far: tuple[Event, 
     assert call_backs(wanted) == ["+8613800000000"]
 
 
-def test_only_who_can_be_called_and_has_no_case_of_an_emergency_is_called_back() -> None:
-    hidden, emergency = arrived(caller=""), arrived(WANG, entry=Entry.EMERGENCY)
-    answered_one = (arrived(WANG), answered("1001"))
-    for story in ((hidden,), (emergency,), answered_one, (placed(),)):
+def test_only_who_can_be_called_and_was_not_answered_is_called_back() -> None:
+    hidden = arrived(caller="")
+    for story in ((hidden,), (arrived(WANG), answered("1001")), (placed(),)):
         assert not call_backs(play(*story, ended())[1])
+
+
+def urgent(wanted: list[Effect]) -> list[RequestAccepted]:
+    """The needs to call somebody back at once."""
+    told = [effect.event for effect in wanted if isinstance(effect, Tell)]
+    return [one for one in told if isinstance(one, RequestAccepted) and one.is_urgent]
+
+
+HELP: Final = arrived(WANG, entry=Entry.EMERGENCY)
+TORN: Final = LegEnded(case_id=ID, at=after(9), leg="leg-1001", party="seat", cause=44)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        (HELP, ended()),
+        (HELP, rang("1001"), missed("1001"), ended()),
+        (HELP, CallImported(case_id=ID, at=NOW), ended()),
+        (HELP, CallVanished(case_id=ID, at=NOW)),
+        (HELP, answered("1001"), CallVanished(case_id=ID, at=NOW)),
+        (HELP, answered("1001"), TORN, ended()),
+        (HELP, answered("1001"), TORN, rang("1002"), ended()),
+    ],
+    ids=["alone", "missed", "imported", "vanished", "vanished-in-talk", "torn", "torn-and-rung"],
+)
+def test_an_emergency_that_came_to_nothing_is_called_back_at_once(story: tuple[Event, ...]) -> None:
+    (need,) = urgent(play(*story)[1])
+    assert (need.call_back_no, need.elder_id, need.call_id) == ("+8613800000000", WANG.id, ID)
+
+
+def test_an_emergency_without_a_number_is_looked_at_by_a_person_too() -> None:
+    hidden = arrived(caller="", entry=Entry.EMERGENCY)
+    (need,) = urgent(play(hidden, ended())[1])
+    assert (need.call_back_no, need.call_id) == ("", ID)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        (HELP, answered("1001"), ended()),
+        (HELP, answered("1001"), leg_ended("leg-1001"), ended()),
+        (HELP, answered("1001"), TORN, answered("1002"), ended()),
+        (arrived(WANG), CallVanished(case_id=ID, at=NOW)),
+    ],
+    ids=["helped", "seat-first", "second-seat", "hotline"],
+)
+def test_nobody_else_is_called_back_at_once(story: tuple[Event, ...]) -> None:
+    assert not urgent(play(*story)[1])
 
 
 def test_what_the_first_seat_missed_the_second_answers() -> None:

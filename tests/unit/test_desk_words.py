@@ -93,8 +93,8 @@ BODY = {
 
 
 RESCUE_ALARMS = (
-    "elder alone", "perhaps called", "dial failed", "no sound", "journal", "journal unreadable",
-    NOT_KEPT,
+    "call back", "elder alone", "perhaps called", "dial failed", "no sound", "journal",
+    "journal unreadable", NOT_KEPT,
 )  # fmt: skip
 
 

@@ -23,14 +23,19 @@ from workflows.emergency import (
     State,
     Trigger,
     begin,
+    give_over,
+    has_elder,
     is_ours,
+    is_over,
     is_wanted,
     seats,
     step,
+    unreached_of,
     unsent,
 )
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
+    CallKept,
     CaseFound,
     DialAnswered,
     DialAttempted,
@@ -225,13 +230,15 @@ def test_no_waiting_lasts_for_ever(everywhere: set[Node]) -> None:
 
 def test_a_closed_case_stays_closed_and_asks_for_nothing(everywhere: set[Node]) -> None:
     """Whatever it has noted, no row of its two tables leads out of the end or asks for anything."""
-    assert set(TABLE[State.CLOSED].values()) == {Rule(State.CLOSED, nothing)}
+    rules = dict(TABLE[State.CLOSED])
+    assert rules.pop(Trigger.CALL_KEPT) == Rule(State.CLOSED, give_over)
+    assert set(rules.values()) == {Rule(State.CLOSED, nothing)}
     assert set(role.TABLE[role.State.OVER].values()) == {Rule(role.State.OVER, nothing)}
     closed = [node for node in everywhere if node.case.state is State.CLOSED]
     assert closed
     for node in closed:
         assert node.case.role_a.state is role.State.OVER
-        assert not node.alarms
+        assert node.alarms == ({unreached_of(node.case)} if node.case.is_unreached else frozenset())
         assert not node.timers
     for node in closed[::20]:
         for event in possible(node):
@@ -408,6 +415,7 @@ def test_the_elders_end_ends_the_ringing() -> None:
     assert [e.dial for e in asked if isinstance(e, CancelDial)] == [FIRST]
     assert replace(case, state=State.CLOSED) == case
     assert not is_ours(case)
+    assert not has_elder(case)
 
 
 def test_nobody_is_rung_for_an_elder_who_has_hung_up() -> None:
@@ -437,3 +445,46 @@ def test_a_silent_line_is_shown_until_it_is_heard_or_has_ended_and_changes_nothi
     closed, effects = step(shown, gone())
     assert EndAlarm(key=alarm.key) in effects
     assert step(closed, silent)[1] == ()
+
+
+CAME: Final = (opened(), attempted(), joined("s1", FIRST))
+UNSEEN: Final = ElderGone(case_id=CASE, at=NOW, uncertain=True)
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        (opened(), gone()),
+        (opened(), attempted(), joined("c1", party="contact"), gone()),
+        (opened(), attempted(), fired(NOBODY_CAME), gone()),
+        (*CAME, UNSEEN),
+    ],
+    ids=["alone", "contact", "long-alone", "broken-off"],
+)
+def test_an_elder_who_was_not_reached_is_shown_until_the_calls_record_says_so(
+    story: tuple[Event, ...],
+) -> None:
+    case, asked = play(*story)
+    alarm = RaiseAlarm(key=f"unreached/{CASE}", kind="call back", text=CASE)
+    assert alarm in asked
+    assert EndAlarm(key=alarm.key) not in asked
+    assert not is_over(case)
+    assert step(case, gone()) == (case, ())
+    over, effects = step(case, CallKept(case_id=CASE, at=NOW))
+    assert effects == (EndAlarm(key=alarm.key),)
+    assert is_over(over)
+
+
+@pytest.mark.parametrize("story", [(*CAME, gone()), (*CAME, left("s1"), gone())])
+def test_an_elder_who_was_helped_needs_no_further_word(story: tuple[Event, ...]) -> None:
+    case, asked = play(*story)
+    assert is_over(case)
+    assert not [e for e in asked if isinstance(e, RaiseAlarm)]
+
+
+def test_a_call_whose_end_is_kept_early_changes_nothing_while_the_elder_is_there() -> None:
+    for story in ((opened(), attempted()), CAME):
+        case, _ = play(*story)
+        same, effects = step(case, CallKept(case_id=CASE, at=NOW))
+        assert same == case
+        assert not dials(effects)

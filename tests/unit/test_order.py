@@ -9,9 +9,16 @@ from typing import Final
 import pytest
 
 from workflows.commands import CancelOrder, CloseAnswered, JudgeRequest
-from workflows.effects import Effect, Tell
+from workflows.effects import Effect, EndAlarm, RaiseAlarm, Tell
 from workflows.errors import NotAllowed
-from workflows.events import CallEnded, Channel, Event, OrderLinked, RequestAccepted
+from workflows.events import (
+    CallBackUrged,
+    CallEnded,
+    Channel,
+    Event,
+    OrderLinked,
+    RequestAccepted,
+)
 from workflows.machine import is_wish
 from workflows.order import TABLE, Order, State, Trigger, begin, is_over, step
 
@@ -135,7 +142,7 @@ def test_a_need_told_twice_changes_nothing(before: tuple[Event, ...], again: Eve
 
 @pytest.mark.parametrize("state", State)
 def test_every_fact_has_a_row_in_every_state(state: State) -> None:
-    assert {Trigger.NEED, Trigger.NEED_JUDGED} <= TABLE[state].keys()
+    assert {Trigger.NEED, Trigger.NEED_JUDGED, Trigger.URGED} <= TABLE[state].keys()
     assert not is_wish(TABLE, Trigger.NEED)
     assert is_wish(TABLE, Trigger.CANCEL)
 
@@ -179,3 +186,49 @@ def test_a_call_back_that_is_open_already_takes_the_call_and_is_not_opened_again
     assert step(joined, told) == (joined, tied), "told twice, tied once"
     with pytest.raises(NotAllowed):
         step(joined, judged())
+
+
+def urgent_need(case_id: str = ID, call: str = "c1", joins: str = "") -> Event:
+    return RequestAccepted(
+        case_id=case_id, at=NOW, channel=Channel.HOTLINE, call_id=call, elder_id=None, content="",
+        call_back_no="+8613800000000", order_no="20260301-0004", joins_id=joins, is_urgent=True,
+    )  # fmt: skip
+
+
+def urged(call: str = "c2") -> Event:
+    return CallBackUrged(case_id=ID, at=NOW, call_id=call)
+
+
+def raised(effects: list[Effect]) -> list[str]:
+    return [effect.key for effect in effects if isinstance(effect, RaiseAlarm)]
+
+
+@pytest.mark.parametrize("deal", [judged(), closed(), cancelled()])
+def test_an_emergency_to_be_called_back_is_an_alarm_until_a_person_deals_with_it(
+    deal: Event,
+) -> None:
+    order, wanted = play(urgent_need(), urgent_need(), urged())
+    assert raised(wanted) == ["call back/c1", "call back/c2"]
+    order, effects = step(order, deal)
+    ended = [effect.key for effect in effects if isinstance(effect, EndAlarm)]
+    assert ended == ["call back/c1", "call back/c2"]
+
+
+def test_a_second_emergency_joins_the_call_back_that_waits_and_makes_it_urgent() -> None:
+    joined, wanted = play(urgent_need("other", "c2", joins=ID))
+    assert joined.state is State.JOINED
+    assert not raised(wanted), "the alarm is the order's that a person sees"
+    told = [effect.event for effect in wanted if isinstance(effect, Tell)]
+    assert [e for e in told if isinstance(e, CallBackUrged)] == [urged()]
+
+
+@pytest.mark.parametrize("dealt", [(judged(),), (closed(),), (judged(), closed()), (cancelled(),)])
+def test_an_order_that_was_dealt_with_meanwhile_waits_for_a_person_again(
+    dealt: tuple[Event, ...],
+) -> None:
+    order, wanted = play(need(), *dealt, urged())
+    assert order.state is State.ACCEPTED
+    assert not is_over(order)
+    assert (order.closed_at, order.closed_by, order.outcome) == (None, "", "")
+    assert raised(wanted) == ["call back/c2"]
+    assert step(order, closed())[0].state is State.CLOSED

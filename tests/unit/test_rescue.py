@@ -318,10 +318,13 @@ async def test_an_elder_who_hung_up_unseen_closes_the_case(start: Start) -> None
     former.asterisk.channels = []
     successor = start(former.asterisk)
     await successor.hears(CONNECTED)
-    assert successor.journal.open_cases() == []
-    case = successor.journal.case(CASE)
-    assert case is not None
-    assert case.closed_uncertain
+    (case,) = successor.journal.open_cases()
+    assert case.state is emergency.State.CLOSED
+    assert case.is_unreached
+    assert "call back" in successor.alarms
+    steps = len(successor.told)
+    await successor.hears(CONNECTED)
+    assert len(successor.told) == steps, "it is not closed again at every look"
 
 
 async def test_a_room_that_closed_while_it_was_read_keeps_no_case_back(start: Start) -> None:
