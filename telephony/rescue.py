@@ -31,6 +31,7 @@ from workflows.events import (
     ElderGone,
     Event,
     Owner,
+    PersonLeft,
     RoomOpened,
 )
 
@@ -139,8 +140,14 @@ class Rescue:
     async def _tell(self, event: Event) -> None:
         if isinstance(event, RoomOpened):
             self._adopted.add(event.case_id)
-        elif self._cases.case(event.case_id) is None:
+            await self._handle(event)
+            return
+        case = self._cases.case(event.case_id)
+        if case is None:
             # The late echo of a case that is closed and put away, or an ordinary call.
+            return
+        if isinstance(event, PersonLeft) and event.effect and not emergency.awaits(case, event):
+            # Its leaving the room was told already.
             return
         await self._handle(event)
 

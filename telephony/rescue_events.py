@@ -58,6 +58,8 @@ def rescue_events(ami: AmiEvent) -> tuple[Event, ...]:
             return _dial_over(ami)
         case "Hangup" if variable(ami, "CARELINE_CALL") == ami.get("Uniqueid"):
             return (ElderGone(case_id=plain(ami["Uniqueid"]), at=happened_at(ami)),)
+        case "Hangup" if ami.get("ChannelStateDesc") == "Up":
+            return _answered_and_gone(ami)
         case _:
             return ()
 
@@ -70,6 +72,16 @@ def _step(ami: AmiEvent) -> tuple[Event, ...]:
     if step == "gone":
         return (ElderGone(case_id=case_id, at=at),)
     return (STEPS[step](case_id=case_id, at=at),) if step in STEPS else ()
+
+
+def _answered_and_gone(ami: AmiEvent) -> tuple[Event, ...]:
+    """The end of somebody whom a dial of ours had reached, in the room or on the way into it."""
+    person = person_on(ami)
+    case_id = case_of(person.effect) if person else ""
+    if not person or not case_id:
+        return ()
+    at = happened_at(ami)
+    return (PersonLeft(case_id=case_id, at=at, leg=person.leg, effect=person.effect),)
 
 
 def _dial_over(ami: AmiEvent) -> tuple[Event, ...]:

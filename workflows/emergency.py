@@ -172,6 +172,8 @@ def classify_role(case: Emergency, event: Event) -> role.Trigger:
             return role.Trigger.TAKEN
         case CaseFound(dials=dials) if dials and case.role_a.dial not in dials:
             return role.Trigger.FOUND
+        case PersonLeft() if awaits(case, event):
+            return role.Trigger.AGAIN if ours and case.elder_is_in else role.Trigger.NOT_NOW
         case PersonLeft() | CaseFound() if case.role_a.state is role.State.FILLED:
             return role.Trigger.VACATED if ours and case.elder_is_in else role.Trigger.NOT_NOW
         case DialAttempted() if is_newest and not ours and case.role_a.sent_at is None:
@@ -350,6 +352,11 @@ def is_wanted(case: Emergency, effect: Effect) -> bool:
 def has_elder(case: Emergency) -> bool:
     """Whether the elder's line is still open, as far as the case knows."""
     return case.state is not State.CLOSED
+
+
+def awaits(case: Emergency, event: PersonLeft) -> bool:
+    """Whether the one who left had answered for us and was on the way into the room."""
+    return case.role_a.state is role.State.COMING and event.effect == case.role_a.dial
 
 
 def is_ours(case: Emergency) -> bool:

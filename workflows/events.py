@@ -296,7 +296,10 @@ class PersonJoined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonLeft(Event):
+    """Out of the room; with an `effect`, the dial's id, perhaps gone before coming into it."""
+
     leg: str
+    effect: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,7 +309,7 @@ class TookOver(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandedBack(Event):
-    """The dialplan saw our sign of life again and has stopped its own ringing."""
+    """The dialplan saw our sign of life again; what it has ringing rings on until a seat comes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -227,6 +227,27 @@ async def test_a_dial_that_was_perhaps_sent_is_looked_for(
     assert controller.asterisk.dialled() == [FIRST]
 
 
+async def test_a_seat_who_hangs_up_on_the_way_into_the_room_is_replaced_at_once(
+    start: Start,
+) -> None:
+    """The end of a phone that only rang, and a seat's leaving the room, ask for nobody twice."""
+    controller = await dialled_once(start)
+    answered = {"Event": "OriginateResponse", "ActionID": FIRST, "Response": "Success"}
+    other = channel("s2", "seat", effect=FIRST, Event="Hangup", ChannelStateDesc="Ringing")
+    gone = channel("s1", "seat", effect=FIRST, Event="Hangup", ChannelStateDesc="Up")
+    await controller.hears(answered, other)
+    assert controller.asterisk.dialled() == [FIRST]
+    await controller.hears(gone)
+    await controller.until(lambda: controller.asterisk.dialled() == [FIRST, SECOND])
+    joined = channel("s3", "seat", effect=SECOND, Event="ConfbridgeJoin")
+    await controller.hears(joined, {**joined, "Event": "ConfbridgeLeave"})
+    await controller.until(lambda: len(controller.asterisk.dialled()) == 3)
+    told = len(controller.told)
+    await controller.hears({**joined, "Event": "Hangup", "ChannelStateDesc": "Up"})
+    assert not [one for one in controller.told[told:] if one.startswith("PersonLeft")]
+    assert len(controller.asterisk.dialled()) == 3
+
+
 async def test_a_successor_adopts_the_living_dial(start: Start) -> None:
     former = await dialled_once(start)
     former.asterisk.channels = [ELDER, channel(f"{FIRST}-2", "placeholder")]
@@ -482,7 +503,10 @@ def test_asterisks_words_about_an_emergency() -> None:
     assert heard("ConfbridgeJoin", **ELDER) == []
     assert heard("ConfbridgeLeave", **ELDER) == [ElderLeft]
     assert heard("Hangup", **ELDER) == [ElderGone]
-    assert heard("Hangup", **SEAT) == []
+    assert heard("Hangup", **SEAT) == [], "it rang and was not answered"
+    assert heard("Hangup", **SEAT, ChannelStateDesc="Up") == [PersonLeft]
+    ordinary = channel("s1", "seat", ChannelStateDesc="Up")
+    assert heard("Hangup", **ordinary) == [], "the end of an ordinary call"
     assert heard("OriginateResponse", ActionID=FIRST, Response="Success") == [DialAnswered]
     assert heard("OriginateResponse", ActionID=FIRST, Response="Failure") == [DialFailed]
 
