@@ -28,7 +28,9 @@ FULL: Final = {
     "rescue": {"live": True},
 }  # fmt: skip
 
-UNKNOWN_TO_IT: Final = re.compile(r"E_FUNC_MISSING: function '(CHANNEL_EXISTS|TRYLOCK|UNLOCK)'")
+UNKNOWN_TO_IT: Final = re.compile(
+    r"E_FUNC_MISSING: function '(CHANNEL_EXISTS|GLOBAL_DELETE|LOCK|TRYLOCK|UNLOCK)'"
+)
 """Functions of Asterisk 22 that asterisklint does not list."""
 
 

@@ -51,15 +51,21 @@ async def keep_claims(
             logger.warning("stood still for %.1f s: every emergency is read anew", now - last)
             stood_still()
         last = now
-        try:
-            for case_id in claimable():
-                await ami.action(
-                    "DBPut",
-                    timeout_s=RENEW_EVERY_S,
-                    Family="rescue/claim",
-                    Key=case_id,
-                    Val=str(number),
-                )
-        except (AmiDown, AmiRefused, TimeoutError) as cause:
-            logger.debug("an emergency was not claimed: %s", cause)
+        for case_id in claimable():
+            await _claim(ami, case_id, number)
         await asyncio.sleep(RENEW_EVERY_S)
+
+
+async def _claim(ami: Ami, case_id: str, number: int) -> None:
+    """The counter stands with the elder's own channel, in memory: a full disk does not stop it."""
+    try:
+        await ami.action(
+            "Setvar",
+            timeout_s=RENEW_EVERY_S,
+            Channel=case_id,
+            Variable="SHARED(CLAIM)",
+            Value=str(number),
+        )
+    except (AmiDown, AmiRefused, TimeoutError) as cause:
+        # An elder who has just hung up, for example: no reason to claim no other case.
+        logger.debug("the emergency %s was not claimed: %s", case_id, cause)

@@ -246,9 +246,10 @@ class Rescue:
 
     async def _owner(self, case_id: str) -> Owner:
         try:
-            entries = await self._ami.listing("DBGet", Family="rescue/owner", Key=case_id)
+            answer = await self._ami.action("Getvar", Channel=case_id, Variable="SHARED(OWNER)")
         except AmiRefused:
-            # Nobody has said anything yet: the case is a moment old.
+            # The elder has hung up meanwhile.
             return Owner.CONTROLLER
-        is_theirs = any(entry.get("Val") == Owner.DIALPLAN.value for entry in entries)
+        # Nobody has said anything yet while the case is a moment old.
+        is_theirs = answer.get("Value") == Owner.DIALPLAN.value
         return Owner.DIALPLAN if is_theirs else Owner.CONTROLLER

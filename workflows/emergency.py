@@ -46,7 +46,7 @@ from workflows.role import Role
 NOBODY_CAME: Final = "nobody came"
 NOBODY_S: Final = 28
 """After so long without a seat the dialplan is let act too. It needs two seconds to see that, and
-then rings the phones of those who pause and the elder's contacts (K: contacts after 30 s).
+then rings every free phone and the elder's contacts (K: contacts after 30 s).
 """
 UNREACHED: Final = "unreached"
 HAND_BACK_DUE: Final = "hand-back due"

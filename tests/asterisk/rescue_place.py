@@ -19,6 +19,7 @@ import pytest
 
 import asterisk_conf.render
 from asterisk_conf.instance import Installation
+from asterisk_conf.render import LOOKS_PER_S
 from home import Home
 from settings import Settings
 from tests.asterisk.conftest import Centre, running_centre
@@ -35,6 +36,8 @@ LEASE_S = 2.0
 SLOW_S = 1.0
 """By how much this machine may be late with what the dialplan does after two seconds."""
 CONTACTS_AFTER_S = 4
+LONG_S = 60
+"""For tests in which the controller has the case and nobody comes for some time."""
 WRAP_UP_S = 30
 """So long that a test which waits for its end fails."""
 ZERO_S = 0.5
@@ -100,10 +103,15 @@ class Place:
         wait_until(lambda: self.in_room(call) == wanted, timeout, f"{wanted} in {call}",
                    lambda: self.in_room(call))  # fmt: skip
 
+    def shared(self, call: str, name: str) -> str:
+        """What stands with the elder's channel: CLAIM, OWNER, WATCH, LOOKS, ALONE or LONELY."""
+        answer = self.observer.action("Getvar", Channel=call, Variable=f"SHARED({name})")
+        return str(answer.get("Value", ""))
+
     def noted(self, kind: str) -> list[str]:
-        """What AstDB has below rescue/KIND."""
-        listed = self.centre.cli(f"database show rescue/{kind}")
-        return [line for line in listed.splitlines() if line.startswith(f"/rescue/{kind}/")]
+        """The lists of one kind (ring, call, in), of all cases."""
+        listed = self.centre.cli("dialplan show globals")
+        return [line for line in listed.splitlines() if f"RESCUE_{kind}_" in line]
 
     def ended_after(self, call: str) -> float:
         """The seconds from the elder's end to that of the last channel, once all are gone."""
@@ -118,7 +126,14 @@ def settings_of(block: Block) -> Settings:
         {
             "centre": {"node": "test"},
             "addresses": {"host": block.centre},
-            "trunks": [{"name": "carrier", "host": f"{block.carrier}:5060"}],
+            "trunks": [
+                {
+                    "name": "carrier",
+                    "host": f"{block.carrier}:5060",
+                    # The scripted peer calls as one of the carrier's machines.
+                    "match": [block.carrier, block.caller(0)],
+                }
+            ],
             "queues": [
                 {"name": "hotline", "ring_s": 10, "wrap_up_s": WRAP_UP_S},
                 {"name": "emergency", "ring_s": 10, "weight": 10},
@@ -134,11 +149,16 @@ def settings_of(block: Block) -> Settings:
 
 @contextmanager
 def running_place(
-    folder: Path, prompts: Path, block: Block, installation: Installation, user: str
+    folder: Path,
+    prompts: Path,
+    block: Block,
+    installation: Installation,
+    user: str,
+    disk: Path | None = None,
 ) -> Iterator[Place]:
-    """The place, until the block is left."""
+    """The place, until the block is left; the centre's home is on a disk of its own, if any."""
     folder.mkdir(mode=0o711)
-    home = Home(folder / "rescue")
+    home = Home((disk or folder) / "rescue")
     settings = settings_of(block)
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -171,14 +191,20 @@ def one_test(place: Place) -> Iterator[Place]:
     for seat in ("1001", "1002", "1003"):
         place.phone(seat).rings()
         place.observer.set_global(f"REFUSALS_{seat}", "0")
+    wait_for_contacts(place, CONTACTS_AFTER_S)
     yield place
     place.carrier.hang_up_all()
     place.elsewhere.hang_up_all()
     place.carrier.observer.assert_idle()
     place.observer.assert_idle()
-    for kind in ("ring", "call", "place", "in", "watch", "owner"):
+    for kind in ("ring", "call", "in"):
         assert not place.noted(kind)
     place.centre.cli("database deltree rescue/contact")
+
+
+def wait_for_contacts(place: Place, seconds: int) -> None:
+    """How long the dialplan lets an elder be alone whom the controller claims, from now on."""
+    place.observer.set_global("RESCUE_PATIENCE", str(seconds * LOOKS_PER_S))
 
 
 @contextmanager
@@ -192,7 +218,7 @@ def controlled(town: Place, *calls: str) -> Iterator[None]:
     def renew() -> None:
         for number in itertools.count(time.monotonic_ns()):
             for call in calls:
-                own.action("DBPut", Family="rescue/claim", Key=call, Val=str(number))
+                own.action("Setvar", Channel=call, Variable="SHARED(CLAIM)", Value=str(number))
             if stop.wait(0.5):
                 return
 

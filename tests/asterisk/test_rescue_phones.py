@@ -17,9 +17,11 @@ from tests.asterisk.rescue_place import (
     CONTACTS_AFTER_S,
     ELDER,
     ENOUGH_S,
+    LONG_S,
     SEAT,
     SECOND_SEAT,
     SLOW_S,
+    ZERO_S,
     Place,
     between,
     controlled,
@@ -29,26 +31,31 @@ from tests.asterisk.rescue_place import (
     step,
     talking,
     vanished,
+    wait_for_contacts,
 )
 from tests.audio import find_prompt, tone_seconds
 from tests.house import listen
 from tests.observer import wait_until
-from tests.telephone import SeatPhone, claim_addresses
+from tests.raw_sip import RawPeer
+from tests.telephone import Block, SeatPhone, claim_addresses
 
 LOOK_S = 12.0
 FAR = "13900000021"
 
 
 @pytest.fixture(scope="module")
+def own_block() -> Iterator[Block]:
+    with claim_addresses(60) as block:
+        yield block
+
+
+@pytest.fixture(scope="module")
 def whole_place(
-    place: Path, prompts: Path, installation: Installation, asterisk_user: str
+    place: Path, prompts: Path, own_block: Block, installation: Installation, asterisk_user: str
 ) -> Iterator[Place]:
-    with (
-        claim_addresses(60) as block,
-        running_place(
-            place / "refusing-phones", prompts, block, installation, asterisk_user
-        ) as made,
-    ):
+    with running_place(
+        place / "refusing-phones", prompts, own_block, installation, asterisk_user
+    ) as made:
         yield made
 
 
@@ -77,6 +84,7 @@ def test_phones_that_refuse_are_rung_less_and_less_often_but_always_again(
     town: Place, owner: str, how: str
 ) -> None:
     """Both refuse: two rings of each in the first seconds, not one a second; then one answers."""
+    wait_for_contacts(town, LONG_S)
     phones = [town.phone(seat) for seat in ("1001", "1002")]
     for phone in phones:
         getattr(phone, how)()
@@ -184,6 +192,94 @@ def test_a_hotline_call_rings_on_while_another_phone_is_free_for_the_emergency(
     caller.hang_up()
 
 
+@pytest.mark.parametrize("returns", [False, True])
+def test_phones_that_the_queue_would_not_ring_ring_when_the_controller_asks(
+    town: Place, returns: bool
+) -> None:
+    """With a controller in good health nobody waits longer than without one; a seat who returns
+    meanwhile is rung by the queue."""
+    wait_for_contacts(town, LONG_S)
+    for seat in ("1001", "1002"):
+        town.centre.pause(seat)
+    try:
+        call, elder = town.elder()
+        with controlled(town, call):
+            step(town, call, "controller")
+            asked = town.events
+            town.place(call, "effect-paused")
+            rung = [town.phone(seat).wait_ringing(3) for seat in ("1001", "1002")]
+            town.phone("1001").answers(0.1, SEAT)
+            if returns:
+                town.centre.pause("1001", False)
+            for leg in rung:
+                leg.hang_up()
+            town.wait_in_room(call, "seat", timeout=12)
+            assert bool(town.observer.find("AgentConnect", asked)) == returns
+            assert not town.observer.find("Rescue", asked, Step="takeover")
+            elder.hang_up()
+            assert town.ended_after(call) < ZERO_S
+    finally:
+        for seat in ("1001", "1002"):
+            town.centre.pause(seat, False)
+
+
+def test_a_claim_is_not_believed_for_longer_than_contacts_are_waited_for(town: Place) -> None:
+    """A controller that renews its claim and does nothing for this case, until a seat is there."""
+    elder_number = "13800000012"
+    town.observer.action("DBPut", Family=f"rescue/contact/{elder_number}", Key="1", Val=FAR)
+    town.carrier.number(FAR).rings()
+    call, elder = town.elder(elder_number)
+    room = step(town, call, "room")
+    with controlled(town, call):
+        step(town, call, "controller")
+        taken = step(town, call, "takeover", CONTACTS_AFTER_S + 3)
+        assert CONTACTS_AFTER_S - 0.5 < between(room, taken) < CONTACTS_AFTER_S + SLOW_S
+        town.carrier.number(FAR).wait_ringing()
+        rung = [town.phone(seat).wait_ringing() for seat in ("1001", "1002")]
+        listen(elder, 1)
+        since = town.events
+        town.phone("1001").answers(0.1, SEAT)
+        for leg in rung:
+            leg.hang_up()
+        town.wait_in_room(call, "seat", timeout=12)
+        step(town, call, "controller", since=since)
+        wait_until(lambda: not rings_now(town.phone("1002")), 3, "the other phone is silent")
+        elder.hang_up()
+        assert town.ended_after(call) < ZERO_S
+
+
+def test_a_contact_whose_line_died_keeps_no_other_from_being_called(
+    town: Place, own_block: Block
+) -> None:
+    """While packets come it is company; without any it is none, and is not cut all the same."""
+    elder_number = "13800000013"
+    town.observer.action("DBPut", Family=f"rescue/contact/{elder_number}", Key="1", Val=FAR)
+    friend = town.carrier.number(FAR).rings()
+    with RawPeer(own_block.caller(0)) as relative:
+        since = town.events
+        sip = town.centre.settings.addresses.sip_address
+        line = relative.call(sip, "96101", f"<sip:13900000022@{relative.host}>")
+        assert line.status() == 200
+        leg = town.observer.wait_for("CallArrived", 5, since, CallerIDNum="13900000022")
+        call, elder = town.elder(elder_number)
+        town.observer.action("Setvar", Channel=leg["Channel"], Variable="CARELINE_CALL", Value=call)
+        town.observer.action(
+            "Redirect", Channel=leg["Channel"], Context="rescue-join", Exten="s", Priority="1"
+        )
+        town.wait_in_room(call, "contact")
+        line.says(CONTACTS_AFTER_S + 2)
+        died = time.time()
+        assert not friend.legs(), "somebody was heard all the time"
+        rung = step(town, call, "contacts", CONTACTS_AFTER_S + 3)
+        waited = float(rung["Timestamp"]) - died
+        assert CONTACTS_AFTER_S - 0.5 < waited < CONTACTS_AFTER_S + SLOW_S
+        friend.wait_ringing()
+        assert town.in_room(call) == ["caller", "contact"]
+        elder.hang_up()
+        town.observer.wait_for("Hangup", 5, since, Channel=leg["Channel"])
+        town.observer.assert_idle()
+
+
 def test_a_watchdog_that_is_replaced_keeps_the_time_alone(town: Place) -> None:
     """Hung up when half of the wait is over: the contacts are called when they were promised."""
     elder_number = "13800000011"
@@ -192,8 +288,7 @@ def test_a_watchdog_that_is_replaced_keeps_the_time_alone(town: Place) -> None:
     call, elder = town.elder(elder_number)
     room = step(town, call, "room")
     listen(elder, CONTACTS_AFTER_S / 2)
-    watch = town.noted("watch")[0].partition(": ")[2].strip()
-    town.observer.action("Hangup", Channel=watch)
+    town.observer.action("Hangup", Channel=town.shared(call, "WATCH"))
     rang = step(town, call, "contacts", CONTACTS_AFTER_S + 4)
     assert CONTACTS_AFTER_S - 0.5 < between(room, rang) < CONTACTS_AFTER_S + SLOW_S + 0.5
     elder.hang_up()

@@ -74,10 +74,14 @@ class Asterisk:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.refuses: Exception | None = None
 
-    async def action(self, name: str, timeout_s: float = 5, **fields: Any) -> None:
+    async def action(self, name: str, timeout_s: float = 5, **fields: Any) -> dict[str, str]:
+        if name == "Getvar":
+            assert fields == {"Channel": CASE, "Variable": "SHARED(OWNER)"}
+            return {"Value": self.owner}
         self.asked.append((name, fields))
-        if self.refuses is not None and name == "Originate":
+        if self.refuses is not None and name in ("Originate", "Setvar"):
             raise self.refuses
+        return {}
 
     async def listing(self, name: str, **fields: str) -> list[dict[str, Any]]:
         match name:
@@ -92,8 +96,6 @@ class Asterisk:
                 raise AmiRefused("No Conference by that name found.")
             case "ConfbridgeList":
                 return [{"Uniqueid": id_} for id_ in self.members]
-            case "DBGet":
-                return [{"Val": self.owner}]
             case _:
                 state = "NOT_INUSE" if self.signed_in else "UNAVAILABLE"
                 return [{"Device": "PJSIP/1001", "State": state}]
@@ -481,7 +483,21 @@ async def test_after_a_standstill_everything_is_read_anew(monkeypatch: pytest.Mo
     claims.cancel()
     await asyncio.wait((claims,))
     (name, fields), *_ = asterisk.asked
-    assert (name, fields["Family"], fields["Key"]) == ("DBPut", "rescue/claim", CASE)
+    assert (name, fields["Channel"], fields["Variable"]) == ("Setvar", CASE, "SHARED(CLAIM)")
+
+
+async def test_an_elder_who_hangs_up_keeps_no_other_case_from_being_claimed() -> None:
+    asterisk = Asterisk()
+    asterisk.refuses = AmiRefused("No such channel")
+    claims = asyncio.create_task(
+        lease.keep_claims(cast("Ami", asterisk), lambda: [CASE, "n-1.2"], lambda: None)
+    )
+    async with asyncio.timeout(2):
+        while len(asterisk.asked) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    claims.cancel()
+    await asyncio.wait((claims,))
+    assert [fields["Channel"] for _, fields in asterisk.asked[:2]] == [CASE, "n-1.2"]
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────
