@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.models import Alarm
 from tests.desk_visitor import DeskVisitor, contacts_of
-from tests.faults.test_effects_once import calls_for_help, no_restart, seats_in
+from tests.faults.test_effects_once import calls_for_help, dials, no_restart, seats_in
 from tests.house import Town, call_of, listen, running, town_of, write_config
 from tests.observer import wait_until
 from tests.raw_sip import RawPeer
@@ -115,3 +115,27 @@ def test_the_contacts_are_called_after_thirty_seconds_without_anybody(
         phone = town.carrier.phone("1001")
         assert any(not leg.has_ended for leg in phone.legs()), "the seats' phones ring on"
         elder.hang_up()
+
+
+def test_the_phone_of_a_seat_who_pauses_rings_at_once_with_a_controller_in_good_health(
+    town: Town,
+) -> None:
+    """Nobody else is there; one dial of the controller brings the seat, and it is no failure."""
+    for seat in ("1001", "1002"):
+        interface = f"PJSIP/{seat}"
+        answer = town.observer.action("QueuePause", Interface=interface, Paused="true")
+        assert answer["Response"] == "Success", answer
+    town.carrier.phone("1001").answers(0.3, 740)
+    case, elder, since = calls_for_help(town)
+    wait_until(lambda: len(seats_in(town, case)) == 1, 10, "a seat is there", town.house.log)
+    listen(elder, 3)
+    assert len(seats_in(town, case)) == 1
+    assert dials(town, case, since) == [f"{case}-A1"], town.house.log()
+    assert not town.observer.find("Rescue", since, Step="takeover")
+    assert not [a.kind for a in town.house.read(open_alarms) if case in a.key]
+    elder.hang_up()
+
+
+async def open_alarms(session: AsyncSession) -> list[Alarm]:
+    found = await session.scalars(select(Alarm).where(Alarm.ended_at.is_(None)))
+    return list(found)
