@@ -520,6 +520,16 @@ def test_two_elders_two_seats_and_a_third_who_gets_the_first_freed(town: Place) 
             elder.hang_up()
 
 
+def test_many_elders_at_once_leave_nothing_behind(town: Place) -> None:
+    """Twelve wait for two phones, and all hang up in the same moment."""
+    for number in range(12):
+        town.elder(f"138000001{number:02}")
+    wait_until(lambda: len(town.noted("ring")) == 12, 12, "each has somebody asked")
+    town.carrier.hang_up_all()
+    town.observer.assert_idle()
+    assert not [kind for kind in ("ring", "call", "in") if town.noted(kind)]
+
+
 def test_a_placeholder_of_a_case_that_has_ended_rings_nobody(town: Place) -> None:
     """Asked for a moment too late."""
     call, elder = town.elder()
