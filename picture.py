@@ -159,7 +159,7 @@ class LivePicture:
             self._arrival_over(event.case_id)
 
     def _show_arrival(self, event: CallArrived) -> None:
-        """The call as the arrival alone makes it; its elders follow as soon as they are read."""
+        """The call as the arrival alone makes it; who calls follows as soon as it is read."""
         arrived, _ = call.step(call.begin(event), event)
         self._arrived[arrived.id] = arrived
         self.feed.publish("arrived", codec.dump(arrived))
@@ -170,13 +170,14 @@ class LivePicture:
     async def _identify(self, arrived: Call) -> None:
         """Show whose number it is; readers of the database wait for no writer."""
         try:
-            elders = await self._store.elders_of(arrived.caller)
+            who = await self._store.who_calls(arrived.caller)
         except StoreDown as down:
             logger.warning("a caller is not identified yet: %s", down)
             return
         # Saved or over meanwhile, it needs nothing more.
-        if elders and self._arrived.get(arrived.id) is arrived:
-            self._arrived[arrived.id] = known = replace(arrived, elders=elders)
+        if who.elders and self._arrived.get(arrived.id) is arrived:
+            known = replace(arrived, elders=who.elders, terminal=who.terminal)
+            self._arrived[arrived.id] = known
             self.feed.publish("arrived", codec.dump(known))
 
     def _arrival_over(self, call_id: str) -> None:

@@ -33,7 +33,9 @@ def step(event: str, body: Body) -> Step:
 def _of_entry(event: str, body: Body) -> Step | None:
     match event:
         case "CallArrived":
-            return Step(_("Call came in: %s") % words.entry(body["entry"]), tone="act")
+            known = body.get("terminal") or {"type": "", "serial": ""}
+            terminal = words.calling_terminal(known["type"], known["serial"])
+            return Step(_("Call came in: %s") % words.entry(body["entry"]), terminal, "act")
         case "CallPlaced":
             return Step(_("Seat %s dialled out") % body["seat"], tone="act")
         case "KeyPressed" if body["key"]:

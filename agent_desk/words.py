@@ -128,6 +128,11 @@ def terminal(kind: str) -> str:
     }.get(kind, kind)  # fmt: skip
 
 
+def calling_terminal(kind: str, serial: str) -> str:
+    """The terminal from whose number a call came; empty for a call from any other number."""
+    return _("Called by terminal: %s") % f"{terminal(kind)} {serial}" if serial else ""
+
+
 def role(name: str) -> str:
     return {
         "admin": _("Administrator"), "supervisor": _("Supervisor"), "seat": _("Seat"),

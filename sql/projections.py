@@ -45,6 +45,8 @@ def project_call(put: Put, before: Call | None, call: Call, site: str) -> None:
         queue=call.queue,
         seat=call.seat or None,
         elder_id=call.elders[0].id if len(call.elders) == 1 else None,
+        terminal_serial=call.terminal.serial if call.terminal else "",
+        terminal_type=call.terminal.type if call.terminal else "",
         recording_serial=call.id,
         entered_at=call.entered_at,
         queued_at=call.queued_at,

@@ -26,6 +26,7 @@ from sql.models import (
     Journal,
     Number,
     Outbox,
+    Terminal,
     Timer,
     WorkOrder,
 )
@@ -36,7 +37,15 @@ from workflows import order
 from workflows.commands import ChooseOrder, Command, JudgeRequest, NameCaller, OpenOrder
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound
-from workflows.events import CallArrived, CallPlaced, Event, KnownElder, RequestAccepted
+from workflows.events import (
+    CallArrived,
+    Caller,
+    CallPlaced,
+    Event,
+    KnownElder,
+    KnownTerminal,
+    RequestAccepted,
+)
 from workflows.machine import Process
 from workflows.ports import DueTimer, Posted
 
@@ -49,6 +58,11 @@ ELDERS_BY_NUMBER: Final = (
     select(Elder.id, Elder.full_name, Elder.elder_uid)
     .where(Elder.id.in_(ids_by_number(bindparam("number", type_=String()))))
     .order_by(Elder.id)
+)
+TERMINALS_BY_NUMBER: Final = (
+    select(Terminal.serial_no, Terminal.type)
+    .where(Terminal.phone_no == bindparam("number", type_=String()), Terminal.status == "active")
+    .limit(2)
 )
 
 
@@ -108,10 +122,10 @@ class SqlStore:
             )
             return [case for row in rows if (case := _readable_case(process, row)) is not None]
 
-    async def elders_of(self, number: str) -> tuple[KnownElder, ...]:
+    async def who_calls(self, number: str) -> Caller:
         """Whose number it is (E.164); read beside any writer, and waits for none (ACD-16)."""
         async with self._database.reading() as session:
-            return await _elders_of(session, number)
+            return await _who_calls(session, number)
 
     async def raise_alarm(self, key: str, kind: str, text: str, at: datetime) -> bool:
         """Open the alarm unless one with this key is open; True when it is new."""
@@ -161,7 +175,8 @@ class SqlTransaction:
     async def complete(self, event: Event, case: Any) -> Event:
         match event:
             case CallArrived():
-                return replace(event, elders=await _elders_of(self._session, event.caller))
+                who = await _who_calls(self._session, event.caller)
+                return replace(event, elders=who.elders, terminal=who.terminal)
             case CallPlaced():
                 return replace(event, elders=await _elders_of(self._session, event.callee))
             case RequestAccepted() if not case.order_no:
@@ -306,6 +321,17 @@ class SqlTransaction:
         self._session.info["what"] = writes.what()
         await writes.send(await self._session.connection())
         self._versions.update(writes.versions())
+
+
+async def _who_calls(session: AsyncSession, number: str) -> Caller:
+    if not number:
+        return Caller()
+    elders = await _elders_of(session, number)
+    connection = await session.connection()
+    found = (await connection.execute(TERMINALS_BY_NUMBER, {"number": number})).all()
+    # Of several on one line nobody can tell which one it was.
+    terminal = KnownTerminal(serial=found[0][0], type=found[0][1]) if len(found) == 1 else None
+    return Caller(elders=elders, terminal=terminal)
 
 
 async def _elders_of(session: AsyncSession, number: str) -> tuple[KnownElder, ...]:

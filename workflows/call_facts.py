@@ -26,6 +26,7 @@ from workflows.events import (
     Event,
     KeyPressed,
     KnownElder,
+    KnownTerminal,
     LegEnded,
     OrderLinked,
     PartyAnswered,
@@ -122,6 +123,7 @@ class Call:
     trunk: str = ""
     node: str = ""
     elders: tuple[KnownElder, ...] = ()
+    terminal: KnownTerminal | None = None
     key: str = ""
     choice: str = ""
     queue: str = ""
@@ -156,6 +158,7 @@ def record(call: Call, event: Event) -> Call:
                 caller_raw=event.caller_raw, caller_name=event.caller_name, trunk=event.trunk,
                 # Whom a person has named stays, however often the arrival is told.
                 node=event.node, elders=call.elders or event.elders,
+                terminal=call.terminal or event.terminal,
                 legs=with_first_leg(call, "caller", event.caller, event.at),
             )  # fmt: skip
         case CallPlaced():

@@ -37,12 +37,29 @@ class KnownElder:
     uid: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownTerminal:
+    """A terminal whose number it is, as it stands in the register when the call comes (ACD-20)."""
+
+    serial: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who a number belongs to; `terminal` is None when it is no terminal's, or several have it."""
+
+    elders: tuple[KnownElder, ...] = ()
+    terminal: KnownTerminal | None = None
+
+
 # ── a call ────────────────────────────────────────────────────────────────────────────────────
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallArrived(Event):
-    """A call came in at one of our numbers (ACD-16: `elders` are found by number, REC-04)."""
+    """A call came in at one of our numbers (REC-04). `elders` and `terminal` are found by number
+    (ACD-16, ACD-20)."""
 
     entry: Entry
     caller: str
@@ -52,6 +69,7 @@ class CallArrived(Event):
     trunk: str = ""
     node: str = ""
     elders: tuple[KnownElder, ...] = ()
+    terminal: KnownTerminal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,9 @@ from sql.models.base import Base
 class CallRecord(Base):
     """One call. Abandoned calls have rows too; `ended_uncertain` marks an end nobody saw.
 
+    `terminal_serial` and `terminal_type` are empty unless the number was a terminal's. They are
+    copies: a terminal that is given to somebody else later called for this elder all the same.
+
     Wrap-up (ACD-19): `call_class` is emergency, consultation, life_service, no_response, other, or
     empty until a seat has said what the call was about.
     """
@@ -39,6 +42,8 @@ class CallRecord(Base):
     queue: Mapped[str] = mapped_column(String(31), default="")
     seat: Mapped[str | None] = mapped_column(String(5), index=True)
     elder_id: Mapped[int | None] = mapped_column(ForeignKey("elder.id"), index=True)
+    terminal_serial: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    terminal_type: Mapped[str] = mapped_column(String(20), default="", server_default="")
     recording_serial: Mapped[str] = mapped_column(String(80), unique=True)
     entered_at: Mapped[datetime] = mapped_column(index=True)
     queued_at: Mapped[datetime | None]

@@ -25,6 +25,7 @@ from sql.models import DeskSession, Recording, User
 from sql.rescue_contacts import wanted
 from tests.database.centre import NOW, Centre, arrived, ended, need
 from tests.desk.test_access import example
+from workflows.events import KnownTerminal
 
 PAGE = {"Accept": "text/html", "Accept-Language": "zh-CN"}
 CSRF = "a form of ours"
@@ -336,9 +337,37 @@ async def test_a_terminal_in_use_is_known_when_it_calls(seat: Desk, centre: Cent
     page = await entered(seat)
     call = await centre.play(arrived(caller="+8613700000077"))
     assert [elder.name for elder in call.elders] == ["王秀英"]
+    assert call.terminal == KnownTerminal(serial="T-77", type="one_key")
     form = fields_of(await seat.page(f"{page}/edit"))
     await seat.send(f"{page}/edit", {**form, "terminals.0.status": "retired"})
-    assert (await centre.play(arrived("c2", caller="+8613700000077"))).elders == ()
+    after = await centre.play(arrived("c2", caller="+8613700000077"))
+    assert (after.elders, after.terminal) == ((), None)
+    # What has called stays on the call, and is said wherever the call is shown.
+    kept = await centre.rows("SELECT id, terminal_serial, terminal_type FROM call_record")
+    assert sorted(tuple(row.values()) for row in kept) == [
+        ("c1", "T-77", "one_key"),
+        ("c2", "", ""),
+    ]
+    said = "终端呼入：一键呼叫 T-77"
+    assert [said in await seat.page(f"/calls/{one}") for one in ("c1", "c2")] == [True, False]
+    assert said in await seat.page(page)
+
+
+async def test_of_two_terminals_on_one_line_none_is_said_to_have_called(
+    seat: Desk, centre: Centre
+) -> None:
+    second = {
+        "serial_no": "T-78",
+        "type": "smoke_alarm",
+        "phone": "13700000077",
+        "status": "active",
+    }
+    form = elder_form(**{f"terminals.1.{name}": value for name, value in second.items()})
+    page = (await seat.send("/elders/new", form)).partition("?")[0]
+    call = await centre.play(arrived(caller="+8613700000077"))
+    assert [elder.name for elder in call.elders] == ["王秀英"]
+    assert call.terminal is None
+    assert "终端呼入" not in await seat.page(page)
 
 
 async def test_the_second_editor_sees_what_changed_and_loses_nothing(

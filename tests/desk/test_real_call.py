@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from asterisk_conf.sounds import PROMPTS
-from tests.audio import find_prompt, loud_seconds
+from tests.audio import find_prompt, loud_seconds, tone_seconds
 from tests.desk.conftest import sign_in
 from tests.desk.test_calls import until
 from tests.house import Town, call_of, ended_call, listen, running, town_of, write_config
@@ -106,6 +106,72 @@ def _heard_place_and_music(heard: Path) -> None:
     assert place is not None
     assert find_prompt(heard, PROMPTS / "zh" / "queue-callswaiting.wav") is not None
     assert loud_seconds(heard, place + 8) > 1
+
+
+def enter_elder_with_terminal(page: Page) -> None:
+    """Register the elder and the one-key terminal at home, as a person does."""
+    page.goto("/elders/new")
+    typed = {
+        "full_name": "测试老人丁", "numbers": "13800000055", "terminals.0.serial_no": "T-77",
+        "terminals.0.phone": "13700000077",
+    }  # fmt: skip
+    for name, value in typed.items():
+        page.locator(f"[name='{name}']").first.fill(value)
+    page.locator("[name='terminals.0.type']").select_option("one_key")
+    page.get_by_role("button", name="保存").click()
+    page.wait_for_url(re.compile("/elders/E"))
+
+
+@pytest.mark.row("ACD-20", part="terminal")
+def test_a_one_key_terminal_calls_before_all_others_and_the_seat_sees_whose_it_is(
+    page: Page, town: Town, outside: Outside
+) -> None:
+    enter_elder_with_terminal(page)
+    elder_page = page.url
+    phone = town.carrier.phone("1001").answers(0.1, 740)
+    callers = []
+    for number in range(2):
+        since = len(town.observer.events)
+        callers.append(town.carrier.call("96100", f"1380000000{number}").wait_talking())
+        town.observer.wait_for("QueueCallerJoin" if number else "AgentConnect", 45, since)
+    phone.rings()
+    since = len(town.observer.events)
+    terminal = town.carrier.call("96000", "13700000077", tone=480).wait_talking()
+    call_id = call_of(town, since)
+    arrived = town.observer.wait_for("CallArrived", since=since)
+    assert (arrived["Entry"], arrived["CallerIDNum"]) == ("emergency", "13700000077")
+    # The seat is free again: who waits for longer is not the one for whom it rings.
+    page.goto("/seat?seat=1001")
+    callers[0].hang_up()
+    ringing = phone.wait_ringing(20)
+    card = page.locator("main")
+    said = "终端呼入：一键呼叫 T-77"
+    expect(card.get_by_role("heading", name="测试老人丁")).to_be_visible(timeout=15_000)
+    expect(card).to_contain_text(said)
+    expect(page.locator("#seat-state")).to_contain_text("紧急")
+    assert not ringing.is_talking, "all of it is there before the answer"
+    assert len(phone.legs()) == 1, "it rang for nobody else before"
+    phone.answers(0.1, 740)
+    talking = phone.wait_ringing(30).wait_talking()
+    listen(talking, 2)
+    listen(terminal, 2)
+    # In the room it is the same.
+    assert call_id in town.observer.rooms()
+    page.reload()
+    expect(page.locator("main")).to_contain_text(said)
+    assert not callers[1].has_ended
+    terminal.hang_up()
+    talking.wait_ended()
+    assert tone_seconds(talking.heard(), 480) > 1
+    assert tone_seconds(terminal.heard(), 740) > 1
+    callers[1].hang_up()
+    row = outside(ended_call, town.house, call_id)
+    assert (row.entry, row.terminal_serial, row.terminal_type) == ("emergency", "T-77", "one_key")
+    assert row.elder_id is not None
+    for address in (f"/calls/{call_id}", elder_page):
+        page.goto(address)
+        expect(page.locator("main")).to_contain_text(said)
+    town.assert_silent()
 
 
 @pytest.mark.row("REC-01", part="calls")

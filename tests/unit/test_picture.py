@@ -21,10 +21,12 @@ from workflows.errors import StoreDown
 from workflows.events import (
     CallArrived,
     CallEnded,
+    Caller,
     CallVanished,
     Entry,
     Event,
     KnownElder,
+    KnownTerminal,
     LegEnded,
     SeatAnswered,
     SeatMissed,
@@ -40,6 +42,7 @@ ARRIVED: Final = CallArrived(
     case_id="c1", at=NOW, entry=Entry.HOTLINE, caller="+8613800000001", callee="96100"
 )
 WANG: Final = KnownElder(id=1, name="王秀英", uid="E1")
+KEY: Final = KnownTerminal(serial="T-77", type="one_key")
 
 
 class Readers:
@@ -49,11 +52,11 @@ class Readers:
         self.gate = asyncio.Event()
         self.is_away = False
 
-    async def elders_of(self, number: str) -> tuple[KnownElder, ...]:
+    async def who_calls(self, number: str) -> Caller:
         await self.gate.wait()
         if self.is_away:
             raise StoreDown("away")
-        return (WANG,) if number == ARRIVED.caller else ()
+        return Caller(elders=(WANG,), terminal=KEY) if number == ARRIVED.caller else Caller()
 
 
 class At:
@@ -141,6 +144,7 @@ async def test_a_call_is_told_at_once_and_again_with_its_elder(
     assert [first["kind"], second["kind"], third["kind"]] == ["arrived", "ringing", "arrived"]
     assert (first["data"]["caller"], first["data"]["elders"]) == (ARRIVED.caller, [])
     assert [elder["name"] for elder in third["data"]["elders"]] == ["王秀英"]
+    assert third["data"]["terminal"] == {"serial": "T-77", "type": "one_key"}
     assert picture.snapshot()["arrived"] == [third["data"]]
     assert picture.snapshot()["calls"] == []
 
