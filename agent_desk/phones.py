@@ -2,7 +2,9 @@
 
 A line is one connection of one sign-in: a password that Asterisk learns when the page asks for it,
 and the WebSocket over which the page then speaks SIP. When that closes the password is worthless,
-and the seat is no longer rung, since Asterisk forgets a telephone whose connection is gone.
+and the seat is no longer rung, since Asterisk forgets a telephone whose connection is gone. A page
+that answers no more is given up. The page itself is asked: the pings of a WebSocket are answered by
+the browser, also for a tab that hangs and in which nobody could pick up.
 Of Asterisk's HTTP server nothing but this WebSocket is reached through the desk.
 """
 
@@ -32,8 +34,12 @@ from workflows.errors import CarelineError, StoreDown
 
 logger = logging.getLogger(__name__)
 
-HEARTBEAT_S: Final = 3.0
-"""A browser that answers no ping is given up after one and a half of these, within 5 s."""
+ASKED_EVERY_S: Final = 1.0
+MISSED: Final = 3
+"""A page that leaves so many questions in a row unanswered is given up, within 5 s."""
+QUESTION: Final = "\r\n\r\n"
+ANSWER: Final = "\r\n"
+"""What SIP itself says to keep a connection (RFC 5626); phone-line.js has the other side."""
 UNUSED_S: Final = 10.0
 """How long a password waits for its connection."""
 LONGEST_MESSAGE: Final = 64 * 1024
@@ -59,6 +65,7 @@ class Line:
     token: str
     password: str
     socket: web.WebSocketResponse | None = None
+    unanswered: int = 0
 
 
 class Phones:
@@ -72,15 +79,20 @@ class Phones:
         self._lines: Final[dict[str, Line]] = {}
         self._waiting: Final[set[asyncio.Task[None]]] = set()
 
-    async def open(self, seat: str, visitor: Visitor, *, take_over: bool) -> Line:
-        """A new line for the seat. Raises Elsewhere, and what Controller.keep_phones raises."""
+    async def open(self, seat: str, visitor: Visitor, *, take_over: bool, was: str = "") -> Line:
+        """A new line for the seat. Raises Elsewhere, and what Controller.keep_phones raises.
+
+        `was` is the line that the page had before. Its connection may have gone without a word, so
+        that here it still looks open; whoever had it does not stand in their own way.
+        """
         known = self._lines.get(seat)
-        if known and known.socket and not take_over:
+        if known and known.socket and not take_over and not is_same(known.id, was):
             raise Elsewhere
         line = Line(secrets.token_urlsafe(16), seat, visitor.token, secrets.token_urlsafe(24))
         self._lines[seat] = line
         if known:
-            await _close(known, ELSEWHERE)
+            # A connection that is dead is long in closing, and nobody waits for it.
+            self._soon(_close(known, ELSEWHERE))
         try:
             await self._tell()
         except CarelineError:
@@ -139,9 +151,7 @@ class Phones:
 
     async def connect(self, request: web.Request, line: Line) -> web.WebSocketResponse:
         """Carry SIP both ways until either side goes, or the sign-in is over."""
-        page = web.WebSocketResponse(
-            heartbeat=HEARTBEAT_S, protocols=(PROTOCOL,), max_msg_size=LONGEST_MESSAGE
-        )
+        page = web.WebSocketResponse(protocols=(PROTOCOL,), max_msg_size=LONGEST_MESSAGE)
         line.socket = page
         try:
             await page.prepare(request)
@@ -166,10 +176,12 @@ class Phones:
             watching = [
                 asyncio.create_task(_back(asterisk, page)),
                 asyncio.create_task(self._watch(page, line)),
+                asyncio.create_task(_ask(page, line, asterisk)),
             ]
             try:
                 async for message in page:
-                    if message.type is WSMsgType.TEXT:
+                    line.unanswered = 0
+                    if message.type is WSMsgType.TEXT and message.data != ANSWER:
                         await asterisk.send_str(message.data)
             finally:
                 for task in watching:
@@ -188,6 +200,20 @@ class Phones:
             if not is_signed_in:
                 await page.close(code=SIGNED_OUT)
                 return
+
+
+async def _ask(page: web.WebSocketResponse, line: Line, asterisk: ClientWebSocketResponse) -> None:
+    """Ask the page whether it is still there; when it is not, close what Asterisk rings it by.
+
+    Questions are counted and not seconds: where the desk itself was held up, the answers wait.
+    """
+    with suppress(ConnectionError):
+        while line.unanswered < MISSED:
+            line.unanswered += 1
+            await page.send_str(QUESTION)
+            await asyncio.sleep(ASKED_EVERY_S)
+    logger.warning("the telephone of seat %s answers no more, and is given up", line.seat)
+    await asterisk.close()
 
 
 async def _back(asterisk: ClientWebSocketResponse, page: web.WebSocketResponse) -> None:

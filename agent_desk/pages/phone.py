@@ -97,9 +97,10 @@ async def line(request: web.Request) -> web.StreamResponse:
     if not visitor.seat:
         # Somebody took the seat over while this page was away.
         return web.json_response({"why": "left"}, status=409)
-    take_over = (await request.post()).get("take_over") == "yes"
+    form = await request.post()
+    take_over, was = form.get("take_over") == "yes", str(form.get("was", ""))
     try:
-        opened = await desk.phones.open(visitor.seat, visitor, take_over=take_over)
+        opened = await desk.phones.open(visitor.seat, visitor, take_over=take_over, was=was)
     except Elsewhere:
         return web.json_response({"why": "elsewhere"}, status=409)
     except (ControllerDown, TelephonyDown) as cause:
@@ -110,6 +111,7 @@ async def line(request: web.Request) -> web.StreamResponse:
             "seat": opened.seat,
             "user": f"{opened.seat}-desk",
             "password": opened.password,
+            "line": opened.id,
             "path": f"{PATH}?line={opened.id}",
         }
     )

@@ -16,6 +16,11 @@ const CONNECT_WITHIN_S = 5;
 const GATHER_WITHIN_MS = 500;
 // Asterisk gives a silent telephone up after 8 s (telephony/desk_phones.py).
 const TAKEN_UP_WITHIN_MS = 8000;
+// The desk asks every page once a second whether it is still there (agent_desk/phones.py). A page that
+// hears nothing for so long has no connection, whatever the browser believes.
+const QUESTION = "\r\n\r\n";
+const ANSWER = "\r\n";
+const QUIET_MS = 5000;
 // For so long a talk that was broken by a reload is answered without being asked.
 const EXPECTED_MS = 30000;
 const WHY = {
@@ -60,6 +65,7 @@ export class Line {
   #session = null;
   #talk = null;
   #expected = null;
+  #heardAt = 0;
 
   /**
    * `microphone` is the stream that is sent. `on` has ready(), lost(code), rings(talk),
@@ -68,6 +74,7 @@ export class Line {
   constructor(microphone, on) {
     this.microphone = microphone;
     this.on = on;
+    setInterval(() => this.#listen(), 1000);
   }
 
   /** Connect and register with what /phone/line gave; `on.ready` or `on.lost` follows. */
@@ -96,6 +103,7 @@ export class Line {
       delegate: { onInvite: (invitation) => this.#ring(invitation) },
     }));
     this.#watchConnection(userAgent);
+    this.#heardAt = performance.now();
     await userAgent.start();
     // The seat's own telephone on the table registers as SEAT, the one in the browser as SEAT-desk.
     this.#registerer = new Registerer(userAgent, {
@@ -121,6 +129,20 @@ export class Line {
       this.closeCode = event.code;
       opened(event, socket);
     };
+    const heard = userAgent.transport.onWebSocketMessage.bind(userAgent.transport);
+    userAgent.transport.onWebSocketMessage = (event, socket) => {
+      this.#heardAt = performance.now();
+      if (event.data === QUESTION) socket.send(ANSWER);
+      else heard(event, socket);
+    };
+  }
+
+  #listen() {
+    const userAgent = this.#userAgent;
+    if (!userAgent || performance.now() - this.#heardAt < QUIET_MS) return;
+    this.#lose(0);
+    // Over a dead network its goodbye takes long, and nobody waits for it.
+    userAgent.transport.disconnect().catch(() => undefined);
   }
 
   #lose(code) {
@@ -285,8 +307,10 @@ export class Line {
 
   /** One key of the keypad, heard by a menu on the other side. */
   press(key) {
-    if (/^[0-9*#]$/.test(key)) {
-      this.#session?.sessionDescriptionHandler?.sendDtmf(key, { duration: 120, interToneGap: 50 });
+    if (!/^[0-9*#]$/.test(key)) return;
+    for (const { dtmf } of this.#senders()) {
+      // What is inserted replaces what still waits, so that waits in front of it.
+      dtmf?.insertDTMF(dtmf.toneBuffer + key, 120, 50);
     }
   }
 

@@ -10,6 +10,9 @@ const ELSEWHERE = 4409;
 const LEFT = 4410;
 const KEEP_EVERY_MS = 500;
 const RING_HZ = 450;
+const ANSWER_WITHIN_MS = 5000;
+// The last line of this tab, so that it does not stand in its own way after a reload.
+const LINE = "careline-line";
 
 const main = document.querySelector("#phone");
 const words = JSON.parse(main.dataset.words);
@@ -223,23 +226,29 @@ function sayElsewhere(sentence = words.say_elsewhere) {
 /** Ask the desk for a line, and open it. */
 async function connect({ takeOver = false } = {}) {
   part("use-here").hidden = true;
-  let answer;
+  let isOpening = false;
   try {
-    answer = await fetch("/phone/line", {
+    const answer = await fetch("/phone/line", {
       method: "POST",
       headers: { "X-CSRF-Token": main.dataset.csrf, Accept: "application/json" },
-      body: new URLSearchParams({ take_over: takeOver ? "yes" : "" }),
+      body: new URLSearchParams({
+        take_over: takeOver ? "yes" : "", was: sessionStorage.getItem(LINE) ?? "",
+      }),
+      // What was sent into a dead network comes back late or never.
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     });
     if (answer.status === 401) return location.assign("/sign-in?next=/phone");
     const said = await answer.json();
     if (said.why === "elsewhere") return sayElsewhere();
     if (said.why === "left") return location.assign("/phone");
     if (!answer.ok) return again();
+    sessionStorage.setItem(LINE, said.line);
     line ??= new Line(microphone, on);
+    isOpening = true;
     await line.open(said);
   } catch {
-    // The desk is away, or closed the connection before it was open.
-    if (!answer?.ok) again();
+    // The desk is away. Once it opens, the line itself says when it is lost.
+    if (!isOpening) again();
   }
 }
 
@@ -251,9 +260,7 @@ async function start() {
     sayNoMicrophone(cause);
     return;
   }
-  // A reload comes back to its own line, which may not have been noticed yet as closed.
-  await connect({ takeOver: Boolean(sessionStorage.getItem("careline-line")) });
-  sessionStorage.setItem("careline-line", "here");
+  await connect();
 }
 
 function dialWhatWasAsked() {

@@ -1,0 +1,132 @@
+"""A seat's telephone in the browser, with real calls: heard on both sides, gone with its tab."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from playwright.sync_api import BrowserContext, expect
+
+from tests.audio import tone_seconds, tone_times
+from tests.desk.phone.place import (
+    ELDER_HZ,
+    SEAT_HZ,
+    arrive,
+    hears,
+    is_registered,
+    reach_carrier,
+    take_seat,
+)
+from tests.house import Town, listen
+from tests.observer import wait_until
+
+
+def test_a_call_rings_in_the_page_and_both_hear_each_other(
+    context: BrowserContext, town: Town
+) -> None:
+    phone = take_seat(context)
+    table = town.carrier.phone("1001").rings()
+    elder, _call = arrive(town)
+    expect(phone.locator("[data-f=number]")).to_have_text("13800000001", timeout=15_000)
+    phone.get_by_role("button", name="接听").click()
+    expect(phone.locator("[data-f=state]")).to_have_text("通话中")
+    wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
+    listen(elder, 2, SEAT_HZ)
+    phone.get_by_role("button", name="挂断").click()
+    elder.wait_ended()
+    expect(phone.locator("[data-f=state]")).to_have_text("就绪")
+    assert tone_seconds(elder.heard(), SEAT_HZ) > 1
+    assert table.legs() == [], "the seat has chosen the one in the browser"
+
+
+def test_hold_mute_and_dialling_out(context: BrowserContext, town: Town) -> None:
+    phone = take_seat(context)
+    state = phone.locator("#phone [data-f=state]")
+    reach_carrier(town)
+    far = town.carrier.number("13900000009").answers(0.2, ELDER_HZ)
+    phone.get_by_label("要拨的号码").fill("139 0000 0009")
+    phone.get_by_role("button", name="拨号", exact=True).click()
+    leg = far.wait_ringing().wait_talking()
+    expect(state).to_have_text("通话中")
+    wait_until(lambda: hears(phone, ELDER_HZ), 8, "the other side's tone in the browser")
+    listen(leg, 2)
+    phone.get_by_role("button", name="静音").click()
+    listen(leg, 4)
+    phone.get_by_role("button", name="取消静音").click()
+    phone.get_by_role("button", name="保持").click()
+    expect(state).to_have_text("保持中")
+    phone.get_by_role("button", name="取回").click()
+    expect(state).to_have_text("通话中")
+    phone.keyboard.press("Alt+x")
+    leg.wait_ended()
+    heard = tone_times(leg.heard(), SEAT_HZ, share=0.05)
+    assert [at for at in heard if at < 2], "the seat is heard"
+    silence = max(later - at for at, later in itertools.pairwise(heard))
+    assert silence > 3, "not a word is heard while muted, and after it again"
+    expect(state).to_have_text("就绪")
+    # What did not come to be is said in words.
+    town.carrier.number("13900000008").is_busy()
+    phone.get_by_label("要拨的号码").fill("13900000008")
+    phone.get_by_role("button", name="拨号", exact=True).click()
+    expect(phone.get_by_role("alert")).to_have_text("对方忙。", timeout=15_000)
+
+
+def test_a_talk_comes_back_to_the_page_that_was_loaded_again(
+    context: BrowserContext, town: Town
+) -> None:
+    phone = take_seat(context)
+    state = phone.locator("#phone [data-f=state]")
+    elder, _call = arrive(town)
+    # A reload while it rings: it rings again.
+    expect(state).to_have_text("来电", timeout=15_000)
+    phone.reload()
+    expect(phone.get_by_role("button", name="接听")).to_be_visible(timeout=25_000)
+    phone.get_by_role("button", name="接听").click()
+    expect(state).to_have_text("通话中")
+    listen(elder, 1)
+    # A reload in the talk: nobody needs to answer.
+    phone.reload()
+    expect(state).to_have_text("通话中", timeout=20_000)
+    wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
+    assert not elder.has_ended
+    elder.hang_up()
+    expect(state).to_have_text("就绪")
+
+
+def test_a_closed_tab_is_not_rung_any_more(context: BrowserContext, town: Town) -> None:
+    phone = take_seat(context)
+    assert is_registered(town)
+    phone.close()
+    wait_until(lambda: not is_registered(town), 5, "the browser is forgotten")
+    # The telephone on the table is the seat's again.
+    table = town.carrier.phone("1001").answers(0.1, SEAT_HZ)
+    elder, _call = arrive(town)
+    table.wait_ringing(15).wait_talking()
+    elder.hang_up()
+
+
+def test_a_second_tab_says_where_the_telephone_is_and_may_take_it_over(
+    context: BrowserContext, town: Town
+) -> None:
+    first = take_seat(context)
+    second = context.new_page()
+    second.goto("/phone")
+    expect(second.get_by_role("alert")).to_contain_text("另一个标签页")
+    second.get_by_role("button", name="在此使用").click()
+    expect(second.locator("#phone [data-f=state]")).to_have_text("就绪", timeout=15_000)
+    expect(first.get_by_role("alert")).to_contain_text("另一个标签页")
+    # The bar of every other page shows it and steers it.
+    board = context.new_page()
+    board.goto("/")
+    bar = board.locator("#phone-bar")
+    expect(bar.locator("[data-f=state]")).to_have_text("就绪")
+    assert is_registered(town)
+    elder, call = arrive(town)
+    bar.get_by_role("button", name="接听").click(timeout=15_000)
+    expect(bar.locator("[data-f=state]")).to_have_text("通话中")
+    assert board.evaluate("import('/static/phone.js').then((m) => m.phone.state.call)") == call
+    elder.hang_up()
+    # After the sign-out no telephone is left.
+    board.get_by_role("button", name="退出").click()
+    wait_until(lambda: not is_registered(town), 5, "the browser is forgotten")
+    expect(second).to_have_url(re.compile("/sign-in"))
