@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.house import Town, call_of
 from tests.observer import wait_until
@@ -45,6 +45,16 @@ def take_seat(context: BrowserContext, seat: str = "1001") -> Page:
             again.click()
     expect(page.locator("[data-f=state]")).to_have_text("就绪", timeout=15_000)
     return page
+
+
+def state_of(phone: Page) -> Locator:
+    """What the telephone says that it does."""
+    return phone.locator("#phone [data-f=state]")
+
+
+def dial(phone: Page, number: str) -> None:
+    phone.get_by_label("要拨的号码").fill(number)
+    phone.get_by_role("button", name="拨号", exact=True).click()
 
 
 def arrive(town: Town, number: str = "13800000001") -> tuple[Leg, str]:

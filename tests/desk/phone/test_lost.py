@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.audio import tone_times
 from tests.desk.phone.conftest import person
@@ -24,6 +24,7 @@ from tests.desk.phone.place import (
     hears,
     is_registered,
     noticed,
+    state_of,
     take_seat,
     wait_for_table,
 )
@@ -31,10 +32,6 @@ from tests.faults.test_calls_outlive import asterisk_pid
 from tests.house import Town, listen
 from tests.observer import Observer, wait_until
 from tests.telephone import Leg
-
-
-def state_of(phone: Page) -> Locator:
-    return phone.locator("#phone [data-f=state]")
 
 
 def talk(phone: Page, town: Town) -> Leg:
