@@ -12,6 +12,7 @@ from phonenumbers import NumberParseException, PhoneNumberFormat
 
 from agent_desk.language import gettext as _
 from sql.models import Elder
+from sql.numbers import as_dialled
 from sql.queries.elders import ADDRESS
 
 MOBILE: Final = 11
@@ -58,6 +59,10 @@ class Formats:
         national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
         area, space, line = national.partition(" ")
         return f"{area}-{line.replace(' ', '')}" if space and area.startswith("0") else national
+
+    def dialled(self, number: str) -> str:
+        """A number as a telephone here dials it: carriers know their country's without its code."""
+        return as_dialled(number, country=self._country)
 
     def masked(self, number: str) -> str:
         """A number in a list: 138****0000, 0374-****567. Extensions and short numbers stay."""

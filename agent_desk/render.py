@@ -54,6 +54,7 @@ def filters(ours: Formats) -> dict[str, Callable[..., str]]:
         "day_clock": ours.day_clock,
         "short_day_clock": ours.short_day_clock,
         "number": ours.number,
+        "dialled": ours.dialled,
         "masked": ours.masked,
         "duration": formats.duration,
         "size": formats.size,

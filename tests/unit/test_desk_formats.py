@@ -77,3 +77,17 @@ def test_each_of_the_seven_parts_is_missed(part: str) -> None:
     whole = dict.fromkeys(ADDRESS, "东")
     known = len(formats.missing(elder(**whole)))
     assert len(formats.missing(elder(**{**whole, part: ""}))) == known + 1
+
+
+@pytest.mark.parametrize(
+    ("number", "dialled"),
+    [
+        ("+8613800000000", "13800000000"),
+        ("+863741234567", "03741234567"),
+        ("+12025550123", "+12025550123"),
+        ("1002", "1002"),
+        ("", ""),
+    ],
+)
+def test_a_number_is_dialled_as_carriers_of_the_country_know_it(number: str, dialled: str) -> None:
+    assert CHINA.dialled(number) == dialled
