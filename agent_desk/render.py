@@ -19,6 +19,8 @@ from agent_desk.rights import Right, Visitor, may
 from settings import Settings
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
+A_PAGE: Final = 50
+"""Rows on one page of a list."""
 FORMATS: web.AppKey[Formats] = web.AppKey("formats", Formats)
 
 
@@ -72,6 +74,18 @@ def other_language(request: web.Request) -> str:
         return ""
     other = language.ENGLISH if language.current() == language.CHINESE else language.CHINESE
     return str(request.rel_url.update_query(lang=other))
+
+
+def older_page(request: web.Request, last: str) -> str:
+    """The address of the rows that come after `last` in this list."""
+    return str(request.rel_url.update_query(before=last))
+
+
+def newest_page(request: web.Request) -> str:
+    """The address of the list's beginning; empty for the beginning itself."""
+    if "before" not in request.query:
+        return ""
+    return str(request.rel_url.without_query_params("before"))
 
 
 def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str]]:

@@ -20,7 +20,7 @@ from agent_desk import forms
 from agent_desk.access import actor_of, local_path
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
-from agent_desk.render import page
+from agent_desk.render import A_PAGE, page
 from agent_desk.wishes import Refused, wish
 from sql import audit
 from sql.models import CallRecord, Elder, Journal, WorkOrder
@@ -30,7 +30,6 @@ from workflows.commands import ChooseOrder, NameCaller, OpenOrder
 from workflows.events import CallClass
 
 ONE_PLAYING: Final = timedelta(hours=1)
-A_PAGE: Final = 50
 ASKED: Final = ("text", "seat", "result", "class", "from", "to")
 """What the list can be asked for, by the names in its address."""
 
@@ -44,14 +43,12 @@ async def index(request: web.Request) -> web.StreamResponse:
         text=asked["text"], seat=asked["seat"], result=asked["result"], call_class=asked["class"],
         since=_midnight(asked["from"], zone), until=_midnight(asked["to"], zone, days=1),
     )  # fmt: skip
+    before = forms.one_line(request.query.get("before", ""))[:80]
     async with desk.database.reading() as session:
-        found = await calls.latest(
-            session, wanted, limit=A_PAGE + 1, before=request.query.get("before", "")[:80]
-        )
+        found, counts = await calls.search(session, wanted, limit=A_PAGE + 1, before=before)
         others = [elder_side(call) for call, elder in found if elder is None]
         names = await elders.names_by_number(session, others)
         seats = await people.seats(session)
-        counts = await calls.class_counts(session, wanted)
     shown = found[:A_PAGE]
     return page(
         request, "calls/list.html", 422 if faults else 200,

@@ -15,7 +15,7 @@ from agent_desk.desk import DESK, visitor_of
 from agent_desk.elder_form import MANY, ROWS, ElderForm
 from agent_desk.forms import Filled
 from agent_desk.language import gettext as _
-from agent_desk.render import page
+from agent_desk.render import A_PAGE, newest_page, older_page, page
 from agent_desk.wishes import Refused, store_down
 from sql.models import AuditEntry, Elder
 from sql.queries import calls, elders, orders, people, record
@@ -27,11 +27,17 @@ logger = logging.getLogger(__name__)
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    """The newest elders; `?text=` keeps those with it in name, code or number."""
+    """The newest elders, fifty a page; `?text=` keeps those with it in name, code or number."""
     asked = forms.one_line(request.query.get("text", ""))[:64]
+    before = forms.one_line(request.query.get("before", ""))[:20]
     async with request.app[DESK].database.reading() as session:
-        found = await elders.latest(session, asked)
-    return page(request, "elders/list.html", elders=found, asked=asked)
+        found = await elders.latest(session, asked, limit=A_PAGE + 1, before=before)
+    shown = found[:A_PAGE]
+    return page(
+        request, "elders/list.html",
+        elders=shown, asked=asked, newest=newest_page(request),
+        older=older_page(request, shown[-1].elder_uid) if len(found) > A_PAGE else "",
+    )  # fmt: skip
 
 
 async def show(request: web.Request) -> web.StreamResponse:

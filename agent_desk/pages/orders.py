@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from agent_desk import forms
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
-from agent_desk.render import page
+from agent_desk.render import A_PAGE, newest_page, older_page, page
 from agent_desk.wishes import Refused, wish
 from sql.models import AuditEntry, CallRecord, Elder, Journal, ServiceRequest, WorkOrder
 from sql.queries import calls, elders, orders, people, record
@@ -22,16 +22,21 @@ from workflows.order import TABLE, State, Trigger
 
 
 async def index(request: web.Request) -> web.StreamResponse:
-    """The newest orders; `?state=` and `?text=` keep those of one state, or with this text."""
+    """The newest orders, fifty a page; `?state=` keeps those of one state, `?text=` with a text."""
     states = [state.value for state in State if state is not State.JOINED]
     asked = forms.one_line(request.query.get("text", ""))[:64]
     state = request.query.get("state", "")
     wanted = state if state in states else ""
+    before = forms.one_line(request.query.get("before", ""))[:20]
     async with request.app[DESK].database.reading() as session:
-        found = await orders.latest(session, status=wanted, text=asked)
+        found = await orders.latest(
+            session, status=wanted, text=asked, limit=A_PAGE + 1, before=before
+        )
+    shown = found[:A_PAGE]
     return page(
         request, "orders/list.html",
-        orders=found, states=states, asked=asked, asked_state=wanted,
+        orders=shown, states=states, asked=asked, asked_state=wanted, newest=newest_page(request),
+        older=older_page(request, shown[-1][0].order_no) if len(found) > A_PAGE else "",
     )  # fmt: skip
 
 

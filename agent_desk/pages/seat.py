@@ -59,11 +59,6 @@ async def _last(session: AsyncSession, view: CallView) -> Sequence[CallRecord]:
         call for elder in view.elders for call in await elders.calls_of(session, elder.id, LAST + 1)
     ]
     if not view.elders and view.number:
-        found = [
-            call
-            for call, _ in await calls.latest(
-                session, calls.Wanted(text=view.number), limit=LAST + 1
-            )
-        ]
+        found = [*await calls.of_number(session, view.number, LAST + 1)]
     found.sort(key=lambda call: call.entered_at, reverse=True)
     return [call for call in found if call.id != view.call.id][:LAST]

@@ -20,12 +20,12 @@ class AuditEntry(Base):
     """
 
     __tablename__ = "audit_entry"
-    __table_args__ = (Index("ix_audit_entry_subject", "subject", "subject_id", "id"),)
+    __table_args__ = (Index("ix_audit_entry_subject", "subject_id", "subject", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
     by: Mapped[str] = mapped_column(String(64), index=True)
-    address: Mapped[str] = mapped_column(String(64), default="")
+    address: Mapped[str] = mapped_column(String(64), default="", index=True)
     permission: Mapped[str] = mapped_column(String(31), default="")
     action: Mapped[str] = mapped_column(String(31))
     subject: Mapped[str] = mapped_column(String(31))

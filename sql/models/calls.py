@@ -24,14 +24,28 @@ class CallRecord(Base):
     """
 
     __tablename__ = "call_record"
-    __table_args__ = (Index("ix_call_record_caller_time", "caller_no", "entered_at"),)
+    __table_args__ = (
+        # All by which a list chooses, so that of all calls only those are read that it shows.
+        Index(
+            "ix_call_record_chosen",
+            "entered_at", "id", "call_class", "answered_at", "seat", "result", "caller_no",
+            "callee_no", "caller_name", "elder_id",
+        ),
+        Index(
+            "ix_call_record_classes", "call_class", "answered_at", "entered_at", "seat", "result"
+        ),
+        Index("ix_call_record_caller_time", "caller_no", "entered_at"),
+        Index("ix_call_record_callee_time", "callee_no", "entered_at"),
+        Index("ix_call_record_seat_end", "seat", "ended_at"),
+        Index("ix_call_record_state_end", "state", "ended_at"),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(80), primary_key=True)
     node: Mapped[str] = mapped_column(String(31))
     site: Mapped[str] = mapped_column(ForeignKey("site.code"))
     direction: Mapped[str] = mapped_column(String(8))
     entry: Mapped[str] = mapped_column(String(12), default="")
-    state: Mapped[str] = mapped_column(String(12), index=True)
+    state: Mapped[str] = mapped_column(String(12))
     result: Mapped[str] = mapped_column(String(12), default="")
     caller_no: Mapped[str] = mapped_column(String(40))
     caller_name: Mapped[str] = mapped_column(String(80), default="")
@@ -40,12 +54,12 @@ class CallRecord(Base):
     key_pressed: Mapped[str] = mapped_column(String(4), default="")
     choice: Mapped[str] = mapped_column(String(31), default="")
     queue: Mapped[str] = mapped_column(String(31), default="")
-    seat: Mapped[str | None] = mapped_column(String(5), index=True)
+    seat: Mapped[str | None] = mapped_column(String(5))
     elder_id: Mapped[int | None] = mapped_column(ForeignKey("elder.id"), index=True)
     terminal_serial: Mapped[str] = mapped_column(String(40), default="", server_default="")
     terminal_type: Mapped[str] = mapped_column(String(20), default="", server_default="")
     recording_serial: Mapped[str] = mapped_column(String(80), unique=True)
-    entered_at: Mapped[datetime] = mapped_column(index=True)
+    entered_at: Mapped[datetime]
     queued_at: Mapped[datetime | None]
     answered_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -116,4 +130,4 @@ class CallOrder(Base):
     __tablename__ = "call_order"
 
     call_id: Mapped[str] = mapped_column(ForeignKey("call_record.id"), primary_key=True)
-    order_id: Mapped[str] = mapped_column(ForeignKey("work_order.id"), primary_key=True)
+    order_id: Mapped[str] = mapped_column(ForeignKey("work_order.id"), primary_key=True, index=True)

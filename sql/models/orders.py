@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String, Text, false
+from sqlalchemy import ForeignKey, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sql.models.base import Base
@@ -33,6 +33,7 @@ class WorkOrder(Base):
     """
 
     __tablename__ = "work_order"
+    __table_args__ = (Index("ix_work_order_status_no", "status", "order_no"),)
 
     id: Mapped[str] = mapped_column(String(96), primary_key=True)
     order_no: Mapped[str] = mapped_column(String(20), unique=True)
@@ -43,7 +44,7 @@ class WorkOrder(Base):
     is_urgent: Mapped[bool] = mapped_column(default=False, server_default=false())
     content: Mapped[str] = mapped_column(Text, default="")
     requirement: Mapped[str] = mapped_column(Text, default="")
-    status: Mapped[str] = mapped_column(String(16), index=True)
+    status: Mapped[str] = mapped_column(String(16))
     generated_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     closed_by: Mapped[str] = mapped_column(String(64), default="")

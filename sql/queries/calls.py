@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from sql.models import CallOrder, CallRecord, Case, Elder, Journal, WorkOrder, WrapUpDraft
 from sql.numbers import digits_of
 from sql.queries import elders
+from sql.queries.matching import has
 
 UNCLASSED: Final = "none"
 
@@ -60,7 +62,7 @@ ALL: Final = Wanted()
 def _matches(text: str) -> ColumnElement[bool]:
     found = [
         CallRecord.elder_id.in_(elders.ids_like(text)),
-        CallRecord.caller_name.icontains(text, autoescape=True),
+        has(CallRecord.caller_name, text),
         CallRecord.id == text,
     ]
     if digits := digits_of(text):
@@ -75,21 +77,39 @@ async def latest(
 
     `before` is the id of the last call of the page before.
     """
-    query = (
-        select(CallRecord, Elder)
-        .outerjoin(Elder, Elder.id == CallRecord.elder_id)
-        .options(selectinload(CallRecord.recording))
-        .where(*wanted.where())
-        .order_by(CallRecord.entered_at.desc(), CallRecord.id.desc())
-        .limit(limit)
-    )
+    newest_first = CallRecord.entered_at.desc(), CallRecord.id.desc()
+    chosen = select(CallRecord.id).where(*wanted.where()).order_by(*newest_first).limit(limit)
     if before:
         last = await session.get(CallRecord, before)
         if last is not None:
-            earlier = CallRecord.entered_at < last.entered_at
-            same = (CallRecord.entered_at == last.entered_at) & (CallRecord.id < last.id)
-            query = query.where(or_(earlier, same))
-    return [(call, elder) for call, elder in await session.execute(query)]
+            place = tuple_(CallRecord.entered_at, CallRecord.id)
+            chosen = chosen.where(place < (last.entered_at, last.id))
+    # Chosen by the index alone; only then are whole rows read.
+    ids = (await session.scalars(chosen)).all()
+    rows = await session.execute(
+        select(CallRecord, Elder)
+        .outerjoin(Elder, Elder.id == CallRecord.elder_id)
+        .options(selectinload(CallRecord.recording))
+        .where(CallRecord.id.in_(ids))
+        .order_by(*newest_first)
+    )
+    return [(call, elder) for call, elder in rows]
+
+
+async def search(
+    session: AsyncSession, wanted: Wanted, *, limit: int, before: str = ""
+) -> tuple[Sequence[tuple[CallRecord, Elder | None]], dict[str, int]]:
+    """What `latest` gives, and `class_counts`; when those are all there are, they are counted."""
+    found = await latest(session, wanted, limit=limit, before=before)
+    if before or wanted.call_class or len(found) == limit:
+        return found, await class_counts(session, wanted)
+    classes = (_class_of(call) for call, _ in found)
+    return found, dict(Counter(name for name in classes if name))
+
+
+def _class_of(call: CallRecord) -> str:
+    """The call's class; UNCLASSED for one that was answered and has none, else nothing."""
+    return call.call_class or (UNCLASSED if call.answered_at else "")
 
 
 async def class_counts(session: AsyncSession, wanted: Wanted) -> dict[str, int]:
@@ -97,15 +117,37 @@ async def class_counts(session: AsyncSession, wanted: Wanted) -> dict[str, int]:
 
     Whatever class is wanted itself, all are counted (ACD-19).
     """
+    # With a text, SQLite would go through the classes in their order and read every whole row.
+    name = CallRecord.call_class + "" if wanted.text else CallRecord.call_class
     rows = await session.execute(
-        select(CallRecord.call_class, func.count())
+        select(name, func.count())
         .where(
             *replace(wanted, call_class="").where(),
             or_(CallRecord.call_class != "", CallRecord.answered_at.is_not(None)),
         )
-        .group_by(CallRecord.call_class)
+        .group_by(name)
     )
     return {name or UNCLASSED: count for name, count in rows}
+
+
+async def of_number(session: AsyncSession, number: str, limit: int) -> Sequence[CallRecord]:
+    """The last calls from and to this E.164 number, newest first."""
+    newest = (
+        select(CallRecord.id)
+        .where(column == number)
+        .order_by(CallRecord.entered_at.desc())
+        .limit(limit)
+        .subquery()
+        for column in (CallRecord.caller_no, CallRecord.callee_no)
+    )
+    rows = await session.scalars(
+        select(CallRecord)
+        .where(CallRecord.id.in_(union(*(select(ids.c.id) for ids in newest))))
+        .options(selectinload(CallRecord.recording))
+        .order_by(CallRecord.entered_at.desc())
+        .limit(limit)
+    )
+    return rows.all()
 
 
 async def just_ended(session: AsyncSession, limit: int) -> Sequence[dict[str, Any]]:

@@ -8,16 +8,24 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.models import Elder, Journal, ServiceRequest, WorkOrder
+from sql.queries import elders
+from sql.queries.matching import has
 
 OPEN = ("accepted", "generated")
 
 
 async def latest(
-    session: AsyncSession, *, status: str = "", text: str = "", limit: int = 50
+    session: AsyncSession,
+    *,
+    status: str = "",
+    text: str = "",
+    limit: int = 50,
+    before: str = "",
 ) -> Sequence[tuple[WorkOrder, Elder | None]]:
     """The newest orders with their elder, newest first.
 
     With a status or a text those of that status, or with it in number, need or the elder's name.
+    `before` is the number of the last order of the page before.
     """
     query = (
         select(WorkOrder, Elder)
@@ -25,11 +33,14 @@ async def latest(
         .order_by(WorkOrder.order_no.desc())
         .limit(limit)
     )
+    if before:
+        query = query.where(WorkOrder.order_no < before)
     if status:
         query = query.where(WorkOrder.status == status)
     if text:
-        searched = (WorkOrder.order_no, WorkOrder.content, WorkOrder.requirement, Elder.full_name)
-        query = query.where(or_(*(it.icontains(text, autoescape=True) for it in searched)))
+        searched = (WorkOrder.order_no, WorkOrder.content, WorkOrder.requirement)
+        of_elder = WorkOrder.elder_id.in_(elders.ids_named(text))
+        query = query.where(or_(of_elder, *(has(column, text) for column in searched)))
     return [(order, elder) for order, elder in await session.execute(query)]
 
 

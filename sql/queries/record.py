@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import or_, select
+from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql.models import AuditEntry
@@ -31,12 +31,19 @@ async def latest(
 
     `before` is the id of the last entry already seen.
     """
-    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    earlier = () if before is None else (AuditEntry.id < before,)
+    query = select(AuditEntry).where(*earlier).order_by(AuditEntry.id.desc()).limit(limit)
     if text:
-        by_or_about = (AuditEntry.by, AuditEntry.address, AuditEntry.subject_id)
-        query = query.where(or_(*(column == text for column in by_or_about)))
-    if before is not None:
-        query = query.where(AuditEntry.id < before)
+        # Each from its own index; the record is long, and most is found in one of them alone.
+        newest = (
+            select(AuditEntry.id)
+            .where(column == text, *earlier)
+            .order_by(AuditEntry.id.desc())
+            .limit(limit)
+            .subquery()
+            for column in (AuditEntry.by, AuditEntry.address, AuditEntry.subject_id)
+        )
+        query = query.where(AuditEntry.id.in_(union(*(select(ids.c.id) for ids in newest))))
     return (await session.scalars(query)).all()
 
 

@@ -10,9 +10,19 @@ import pytest
 from sql.numbers import e164
 from sql.queries import calls, elders, orders, people
 from telephony.translate import Translator
-from tests.database.centre import NOW, NUMBER, Centre, after, answered, arrived, ended, whole_call
+from tests.database.centre import (
+    NOW,
+    NUMBER,
+    Centre,
+    after,
+    answered,
+    arrived,
+    ended,
+    need,
+    whole_call,
+)
 from workflows.commands import JudgeRequest, OpenOrder, WrapUpCall
-from workflows.events import CallClass, DialEnded, DialResult, RecordingMade
+from workflows.events import CallClass, CallPlaced, DialEnded, DialResult, RecordingMade
 
 CALL: Final = "node1-1772326800.7"
 
@@ -198,6 +208,54 @@ async def test_calls_are_found_by_elder_date_seat_result_class_and_serial(centre
         assert await calls.class_counts(session, calls.ALL) == {"consultation": 1}
 
 
+async def test_calls_are_counted_by_class_whether_a_page_shows_all_of_them_or_not(
+    centre: Centre,
+) -> None:
+    for number in range(4):
+        id_ = f"c{number}"
+        await centre.play(arrived(id_, at=after(number)), answered(id_), ended(id_, at=after(50)))
+    for number, said in enumerate((CallClass.OTHER, CallClass.OTHER, CallClass.CONSULTATION)):
+        await centre.play(
+            WrapUpCall(
+                case_id=f"c{number}", at=after(70), by="张敏", wrap_up_id=f"w{number}",
+                call_class=said, note="",
+            )
+        )  # fmt: skip
+    await centre.play(arrived("missed", "+8613700000000", at=after(5)), ended("missed"))
+    every = {"other": 2, "consultation": 1, calls.UNCLASSED: 1}
+    async with centre.database.reading() as session:
+
+        async def counted(limit: int, before: str = "", **chosen: Any) -> dict[str, int]:
+            wanted = calls.Wanted(**chosen)
+            _, counts = await calls.search(session, wanted, limit=limit, before=before)
+            return counts
+
+        for limit in (2, 10):
+            assert await counted(limit) == every
+            assert await counted(limit, call_class="other") == every
+            assert await counted(limit, seat="1001", result="answered") == every
+            assert await counted(limit, text=NUMBER) == every
+            assert await counted(limit, before="c3") == every
+            assert await counted(limit, result="busy") == {}
+            assert await counted(limit, text="👵🏻") == {}
+
+
+async def test_the_last_calls_of_a_number_either_way(centre: Centre) -> None:
+    out = CallPlaced(case_id="c2", at=after(2), seat="1001", callee=NUMBER)
+    await centre.play(
+        arrived("c1", at=after(1)), out, arrived("c3", "+8613700000000", at=after(3)),
+        arrived("c4", at=after(4)),
+    )  # fmt: skip
+    async with centre.database.reading() as session:
+
+        async def last(number: str, limit: int = 5) -> list[str]:
+            return [call.id for call in await calls.of_number(session, number, limit)]
+
+        assert await last(NUMBER) == ["c4", "c2", "c1"]
+        assert await last(NUMBER, 2) == ["c4", "c2"]
+        assert await last(NUMBER[:-1]) == []
+
+
 async def test_an_elders_page(centre: Centre) -> None:
     wang = await centre.elder("王秀英", NUMBER, "+863741234567")
     await centre.play(*whole_call("c1"), *whole_call("c2"))
@@ -224,6 +282,37 @@ async def test_an_elders_page(centre: Centre) -> None:
         assert [order.order_no for order, _ in await orders.latest(session, limit=1)] == [
             "20260301-0002"
         ]
+
+
+async def test_lists_go_on_after_the_last_one_of_a_page(centre: Centre) -> None:
+    ids = [await centre.elder(f"王试{number}", f"+86138000000{number:02}") for number in range(5)]
+    await centre.elder("李试", "+8613800000099")
+    await centre.play(*(need(f"o{number}", content=f"送餐 {number}") for number in range(5)))
+    uids = [elders.uid_of(id_) for id_ in reversed(ids)]
+    numbers = [f"20260301-{number:04}" for number in range(5, 0, -1)]
+    async with centre.database.reading() as session:
+
+        async def elders_from(before: str, text: str = "王") -> list[str]:
+            found = await elders.latest(session, text, limit=2, before=before)
+            return [one.elder_uid for one in found]
+
+        async def orders_from(before: str, **chosen: str) -> list[str]:
+            found = await orders.latest(session, limit=2, before=before, **chosen)
+            return [order.order_no for order, _ in found]
+
+        assert await elders_from("") == uids[:2]
+        assert await elders_from(uids[1]) == uids[2:4]
+        assert await elders_from(uids[3]) == uids[4:]
+        assert await elders_from(uids[4]) == []
+        assert await elders_from(uids[4], "") == []
+        assert await orders_from("") == numbers[:2]
+        assert await orders_from(numbers[1]) == numbers[2:4]
+        assert await orders_from(numbers[3]) == numbers[4:]
+        assert await orders_from(numbers[1], status="generated", text="送餐 0") == numbers[4:]
+        # What somebody wrote into the address leads somewhere, and never to a fault.
+        for hostile in ("'%_\"", "👵", "E1", "0"):
+            assert await elders_from(hostile) == uids[:2]
+            assert isinstance(await orders_from(hostile), list)
 
 
 async def test_the_names_of_the_seats(centre: Centre) -> None:

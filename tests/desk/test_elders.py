@@ -74,6 +74,25 @@ def test_a_hostile_name_is_text(page: Page) -> None:
     expect(page.get_by_role("link", name=name, exact=True)).to_be_visible()
 
 
+def test_more_than_fifty_are_on_older_pages(page: Page, centre: Centre) -> None:
+    for number in range(51):
+        centre.enter_elder(f"翻页老人{number:02}", f"+8613577{number:06}")
+    rows = page.locator("table.list tbody tr")
+    page.goto("/elders?text=翻页老人")
+    expect(rows).to_have_count(50)
+    expect(rows.first).to_contain_text("翻页老人50")
+    expect(page.get_by_role("link", name="最新")).to_have_count(0)
+    page.get_by_role("link", name="更早登记的老人").click()
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("翻页老人00")
+    expect(page.get_by_role("searchbox")).to_have_value("翻页老人")
+    expect(page.get_by_role("link", name="更早登记的老人")).to_have_count(0)
+    page.get_by_role("link", name="最新").click()
+    expect(rows).to_have_count(50)
+    page.goto("/elders?text=翻页老人00&before=%27%25_%00👵")
+    expect(rows).to_have_count(1)
+
+
 def test_the_keyboard_is_enough(page: Page) -> None:
     page.goto("/elders")
     page.keyboard.press("Tab")

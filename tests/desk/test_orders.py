@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.desk.centre import Call, Centre
 from tests.desk.test_calls import fresh_number
+from workflows.events import Channel, RequestAccepted
 
 
 def order_of(page: Page, call: Call) -> str:
@@ -104,6 +106,28 @@ def test_the_controller_is_away(page: Page, centre: Centre) -> None:
         centre.come_back()
     page.get_by_role("button", name="生成工单").click()
     expect(page.get_by_text("已生成")).to_be_visible()
+
+
+def test_more_than_fifty_are_on_older_pages(page: Page, centre: Centre) -> None:
+    for number in range(51):
+        centre.tell(
+            RequestAccepted(
+                case_id=f"pages-{number}", at=datetime.now(UTC), channel=Channel.COUNTER,
+                call_id="", elder_id=None, content=f"翻页需求{number:02}",
+            )
+        )  # fmt: skip
+    rows = page.locator("table.list tbody tr")
+    page.goto("/orders?state=generated&text=翻页需求")
+    expect(rows).to_have_count(50)
+    expect(rows.first).to_contain_text("翻页需求50")
+    page.get_by_role("link", name="更早的工单").click()
+    expect(rows).to_have_count(1)
+    expect(rows.first).to_contain_text("翻页需求00")
+    expect(page.get_by_role("searchbox")).to_have_value("翻页需求")
+    page.get_by_role("link", name="最新").click()
+    expect(rows).to_have_count(50)
+    page.goto("/orders?before=0")
+    expect(page.get_by_text("没有这样的工单")).to_be_visible()
 
 
 def test_a_missed_caller_is_called_back_from_the_order(page: Page, centre: Centre) -> None:
