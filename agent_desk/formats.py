@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -48,17 +49,7 @@ class Formats:
 
     def number(self, number: str) -> str:
         """A whole number as people read it out: 138 0000 0000, 0374-1234567, +1 202…"""
-        if not number.startswith("+"):
-            return number
-        try:
-            parsed = phonenumbers.parse(number)
-        except NumberParseException:
-            return number
-        if str(parsed.country_code) != self._country:
-            return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
-        national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
-        area, space, line = national.partition(" ")
-        return f"{area}-{line.replace(' ', '')}" if space and area.startswith("0") else national
+        return _read_out(number, self._country)
 
     def dialled(self, number: str) -> str:
         """A number as a telephone here dials it: carriers know their country's without its code."""
@@ -76,6 +67,22 @@ class Formats:
         plain = whole.replace(" ", "")
         keep = 4 if len(digits) >= MOBILE else 2
         return f"{plain[:3]}****{plain[-keep:]}"
+
+
+@lru_cache(maxsize=20_000)
+def _read_out(number: str, country: str) -> str:
+    # Lists show the same numbers again and again, and the library takes longer than all the rest.
+    if not number.startswith("+"):
+        return number
+    try:
+        parsed = phonenumbers.parse(number)
+    except NumberParseException:
+        return number
+    if str(parsed.country_code) != country:
+        return phonenumbers.format_number(parsed, PhoneNumberFormat.INTERNATIONAL)
+    national = phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
+    area, space, line = national.partition(" ")
+    return f"{area}-{line.replace(' ', '')}" if space and area.startswith("0") else national
 
 
 def duration(seconds: float | None) -> str:

@@ -14,6 +14,7 @@ const byId = (id) => document.getElementById(id);
 
 const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map(), today: new Map() };
 const rows = new Map();
+const drawn = new WeakMap();
 const SEAT_TONES = {
   available: "act", ringing: "wait", talking: "talk", "not answering": "wait",
 };
@@ -51,6 +52,13 @@ function rowOf(kind, key, template) {
   return rows.get(name);
 }
 
+/** Whether the row shows this very item already: with fifty calls most rows are not the one that changed. */
+function isDrawn(row, item) {
+  if (drawn.get(row) === item) return true;
+  drawn.set(row, item);
+  return false;
+}
+
 /** Put rows into a list in this order, touching only what has moved. */
 function arrange(list, wanted, empty) {
   wanted.forEach((row, place) => {
@@ -74,6 +82,7 @@ function callState(call) {
 
 function callRow(call) {
   const row = rowOf("call", call.id, "call-row");
+  if (isDrawn(row, call)) return row;
   row.dataset.state = call.state;
   say(row, "who", call.who || words.other.unknown);
   say(row, "number", call.number || words.other.no_number);
@@ -129,6 +138,7 @@ function showSeats() {
   const seats = [...items.seat.values()].sort((a, b) => a.extension.localeCompare(b.extension));
   arrange(byId("seats"), seats.map((seat) => {
     const row = rowOf("seat", seat.extension, "seat-row");
+    if (isDrawn(row, seat)) return row;
     say(row, "name", seat.name && seat.name !== seat.extension
       ? `${seat.name} ${seat.extension}` : seat.extension);
     pill(row, "state", word("seat", seat.state), SEAT_TONES[seat.state] ?? "");

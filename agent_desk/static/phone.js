@@ -145,7 +145,8 @@ function drawBar(bar) {
   part("hang-up").addEventListener("click", () => phone.hangUp());
   part("open").addEventListener("click", () => phone.open());
   phone.addEventListener("change", show);
-  setInterval(show, 1000);
+  // Only a talk grows longer; otherwise the page has nothing to draw.
+  setInterval(() => IN_A_CALL.includes(phone.state.is) && show(), 1000);
   show();
 }
 

@@ -50,5 +50,5 @@ export function keepTicking(also = () => {}) {
     also();
   };
   all();
-  setInterval(all, 500);
+  setInterval(all, 1000);
 }

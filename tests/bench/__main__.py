@@ -1,6 +1,7 @@
 """`./careline bench NAME`: run one bench and print what it found.
 
     python -m tests.bench NAME [--json] [--seconds N] [--calls N] [--starts N] [--ceiling]
+                               [--elders N] [--visits N]
 
 Ends with 0 when every target is met, else with 1.
 """
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.bench import arrive, calls, pop, recover, start
+from tests.bench import arrive, calls, desk, pop, recover, start
 from tests.bench.result import Result
 
 BENCHES: Mapping[str, tuple[Callable[..., Result], tuple[str, ...]]] = {
@@ -21,6 +22,7 @@ BENCHES: Mapping[str, tuple[Callable[..., Result], tuple[str, ...]]] = {
     "arrive": (arrive.bench, ("seconds",)),
     "recover": (recover.bench, ("calls",)),
     "start": (start.bench, ("starts",)),
+    "desk": (desk.bench, ("elders", "visits", "calls", "seconds")),
 }
 
 
@@ -31,6 +33,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="how long, for a quick try")
     parser.add_argument("--calls", type=int, help="how many calls are up at once")
     parser.add_argument("--starts", type=int, help="how many warm starts")
+    parser.add_argument("--elders", type=int, help="how many the desk knows, with ten calls each")
+    parser.add_argument("--visits", type=int, help="how often each page is asked for")
     parser.add_argument("--ceiling", action="store_true", default=None, help="find the most calls")
     given = vars(parser.parse_args(words))
     run, takes = BENCHES[given["name"]]
