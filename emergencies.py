@@ -24,13 +24,13 @@ from telephony.dialler import Dialler
 from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
+from telephony.rescue_steps import Steps
 from workflows import emergency
 from workflows.call_facts import State
-from workflows.commands import Command
 from workflows.effects import RaiseAlarm
-from workflows.errors import NotFound, StoreDown
-from workflows.events import CallKept, Event
-from workflows.ports import Clock, Posted
+from workflows.errors import StoreDown
+from workflows.events import CallKept, EmergencyTimerFired, Event
+from workflows.ports import Clock, DueTimer, Posted
 from workflows.runner import Runner
 
 logger = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ CATCH_UP_S: Final = 2.0
 LEAST_PAUSE_S: Final = 0.1
 GIVE_OVER_EVERY_S: Final = 1.0
 JOURNAL: Final = "journal"
+NOT_HANDLED: Final = "not handled"
 UNREADABLE: Final = "journal unreadable"
 
 
@@ -89,11 +90,13 @@ class Emergencies:
         self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
         self._rescue: Final = Rescue(
             ami, self._dialler, self._journal,
-            fate_of=fate_of, handle=self.handle, seats=seats, now=clock.now, zone=zone,
+            fate_of=fate_of, handle=self.handle, doubted=self._doubted,
+            seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
         self._lines: Final = ElderLines(
             ami, self._journal, handle=self.handle, now=clock.now, zone=zone
         )
+        self._steps: Final = Steps(self._runner.handle, self._rescue.doubt)
         self._is_kept = True
 
     def takes(self, event: Event) -> bool:
@@ -101,17 +104,8 @@ class Emergencies:
         return codec.PROCESSES.for_event(event) is emergency.PROCESS
 
     async def handle(self, event: Event, because: str | None = None) -> Any:
-        """Advance the emergency; see `Runner.handle`. It never raises StoreDown.
-
-        A fact about an emergency that is over and put away is dropped: None.
-        """
-        try:
-            return await self._runner.handle(event, because)
-        except NotFound as late:
-            if isinstance(event, Command):
-                raise
-            logger.info("dropped: %s", late)
-            return None
+        """Advance the emergency; see `Runner.handle` and `Steps.take`. Never raises StoreDown."""
+        return await self._steps.take(event, because)
 
     async def load(self) -> None:
         """Take up the emergencies that were open before the last stop."""
@@ -133,6 +127,7 @@ class Emergencies:
         claims = keep_claims(self._ami, self._rescue.claimable, self._rescue.look_again)
         for work in (
             self._rescue.run(),
+            self._rescue.watch(),
             self._rescue.look_when_in_doubt(),
             self._dialler.run(),
             self._lines.watch(),
@@ -147,13 +142,25 @@ class Emergencies:
         """Fire timers by a clock that never jumps."""
         while True:
             self._runner.timers_changed.clear()
-            await self._runner.fire_due_timers()
+            for timer in await self._journal.due_timers(self._clock.now()):
+                await self._fire(timer)
             due = self._journal.next_due_s()
             try:
                 async with asyncio.timeout(None if due is None else max(due, LEAST_PAUSE_S)):
                     await self._runner.timers_changed.wait()
             except TimeoutError:
                 continue
+
+    async def _fire(self, timer: DueTimer) -> None:
+        fired = EmergencyTimerFired(
+            case_id=timer.case_id, at=self._clock.now(), name=timer.name
+        )  # fmt: skip
+        try:
+            await self.handle(fired)
+        except Exception:
+            # One timer that cannot be fired must not hold up all that are due after it.
+            if self._runner.refused(timer.case_id, timer.name):
+                logger.exception("a timer of the emergency %s failed", timer.case_id)
 
     async def _give_over(self) -> None:
         """Keep saying that an elder was not reached until the call's own record says it."""
@@ -173,6 +180,15 @@ class Emergencies:
                 except Exception:
                     # A call that cannot be read keeps its alarm, and holds up no other.
                     logger.exception("%s is not given over", case.id)
+
+    def _doubted(self, case_id: str, is_so: bool) -> None:
+        """Show that a case is not in our hands, or is again."""
+        key = f"{NOT_HANDLED}/{case_id}"
+        if is_so:
+            alarm = RaiseAlarm(key=key, kind=NOT_HANDLED, text=case_id)
+            self._picture.alarm_raised(alarm, self._clock.now())
+        else:
+            self._picture.alarm_ended(key)
 
     def _kept(self, is_kept: bool) -> None:
         """The local disk takes the journal, or a crash would lose what is only in memory."""

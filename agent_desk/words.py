@@ -252,6 +252,17 @@ def emergency_alarms() -> dict[str, tuple[str, str]]:
             _("Nobody has come to an elder in an emergency"),
             _("The elder is alone in the room. Answer the emergency now; the contacts are called."),
         ),
+        "not handled": (
+            _("An emergency is led by the telephone system alone"),
+            _("Something went wrong in following it, and it is being read anew. The telephones "
+              "ring all the same: answer the emergency, and tell your administrator if this "
+              "stays."),
+        ),
+        "fallback phone": (
+            _("A fallback phone is not signed in"),
+            _("It is the last one that rings in an emergency. Look whether it has power and "
+              "network, and sign it in; for a site without one, choose one in careline.toml."),
+        ),
         "perhaps called": (
             _("Somebody was perhaps called in an emergency"),
             _("It is not known whether the telephone rang. Look who is with the elder; without "

@@ -3,7 +3,8 @@
 It has an ear of its own (`Ami.urgent`) and tells a journal of its own: nothing here ever waits for
 the database. After each connect, and after a standstill, it reads who owns each case, who is in its
 room and which of our dials live, adopts that, settles what was perhaps dialled, and only then
-claims the case and dials.
+claims the case and dials. Every few seconds the rooms are held against the cases. A case that
+failed, hangs or differs is in doubt: shown, not claimed, and read anew.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, tzinfo
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from telephony.ami import Ami, AmiDown, AmiEvent, AmiRefused
 from telephony.cel import Fate, FateKind
 from telephony.dialler import Dialler
+from telephony.doubts import Cases, Doubts
 from telephony.listings import live_channels, people_in, rooms_of
 from telephony.rescue_events import elders_in_rooms, living_dials, person_on, rescue_events
+from telephony.rescue_steps import STALE_S, StepHangs
 from telephony.translate import plain
 from workflows import emergency, role
 from workflows.effects import CancelDial
@@ -38,26 +42,20 @@ from workflows.events import (
 logger = logging.getLogger(__name__)
 
 TRY_AGAIN_S: Final = 0.5
-STALE_S: Final = 1.0
-"""What waits for longer is not handled, and then we do not say that we handle the case."""
+LOOK_EVERY_S: Final = 2.0
+ANEW: Final = "Anew"
+"""Our own event: these cases are read once more."""
 
 AWAY: Final = ("UNAVAILABLE", "INVALID", "UNKNOWN")
 
 Channels = Sequence[Mapping[str, Any]]
 
 
-class Cases(Protocol):
-    """The emergencies as they stand, without waiting."""
-
-    def case(self, case_id: str) -> Emergency | None: ...
-
-    def open_cases(self) -> list[Emergency]: ...
-
-
 class Rescue:
     """Drains `ami.urgent` for ever. `handle` takes a fact and returns the case after it.
 
-    `fate_of` says what Asterisk wrote down about a dial, by its id and when it was asked for.
+    `fate_of` says what Asterisk wrote down about a dial, by its id and when it was asked for;
+    `doubted` is told when a case is in doubt, and when it is no more.
     """
 
     def __init__(
@@ -68,6 +66,7 @@ class Rescue:
         *,
         fate_of: Callable[[str, datetime], Awaitable[Fate]],
         handle: Callable[[Event], Awaitable[Any]],
+        doubted: Callable[[str, bool], None],
         seats: Sequence[str],
         now: Callable[[], datetime],
         zone: tzinfo,
@@ -80,7 +79,9 @@ class Rescue:
         self._seats: Final = seats
         self._now: Final = now
         self._zone: Final = zone
+        self._doubts: Final = Doubts(cases, doubted)
         self._adopted: Final[set[str]] = set()
+        self._differing: frozenset[str] = frozenset()
         self._busy_since: float | None = None
 
     async def run(self) -> None:
@@ -99,6 +100,7 @@ class Rescue:
                 logger.exception(
                     "an emergency's event was not taken: %s", (event or {}).get("Event")
                 )
+                asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.look_again)
             finally:
                 self._busy_since = None
 
@@ -106,6 +108,55 @@ class Rescue:
         """We may have missed something: no case is claimed before everything is read anew."""
         self._adopted.clear()
         self._ami.urgent.put_nowait({"Event": "Connected"})
+
+    def doubt(self, case_id: str) -> None:
+        """What we know of this case may be wrong: it is shown, not claimed, and read anew.
+
+        What fails at once again is read anew with the next look, and not as fast as it can.
+        """
+        self._adopted.discard(case_id)
+        if self._doubts.begin(case_id):
+            self._read_anew({case_id})
+
+    def _read_anew(self, cases: Collection[str]) -> None:
+        self._ami.urgent.put_nowait({"Event": ANEW, "Cases": cases})
+
+    async def watch(self) -> None:
+        """Hold Asterisk's rooms against the cases, again and again."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                differing = await self._differences() if self._ami.is_up else frozenset()
+            except (AmiDown, AmiRefused, TimeoutError) as cause:
+                logger.debug("the rooms were not looked at: %s", cause)
+                continue
+            except Exception:
+                logger.exception("the rooms could not be compared")
+                continue
+            # An event may be on its way: what only one look sees is no difference.
+            stays = differing & self._differing
+            self._differing = differing
+            for case_id in stays:
+                logger.warning("the emergency %s is read anew: it differed from its room", case_id)
+                self.doubt(case_id)
+            if stays:
+                self._read_anew(stays)
+
+    async def _differences(self) -> frozenset[str]:
+        """The cases that are not as Asterisk has them: not taken up, without a room, or a room
+        without its case, or other people in it."""
+        ours = {case.id: case for case in self._cases.open_cases() if emergency.has_elder(case)}
+        rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
+        channels = await live_channels(self._ami) if rooms or ours else []
+        there = elders_in_rooms(channels, rooms)
+        self._doubts.see(there)
+        differing = ours.keys() ^ set(there) | (ours.keys() - self._adopted)
+        for case_id in set(there) & ours.keys():
+            members = await self._members(case_id) if case_id in rooms else set()
+            persons = {c["Uniqueid"] for c in channels if person_on(c)} & members
+            if persons != {person.leg for person in ours[case_id].people}:
+                differing.add(case_id)
+        return frozenset(differing)
 
     async def look_when_in_doubt(self) -> None:
         """Look for dials of which nobody knows whether they were sent."""
@@ -117,6 +168,7 @@ class Rescue:
 
     def claimable(self) -> list[str]:
         """The cases that we really handle now: read, moving, with nothing left lying."""
+        self._doubts.settle()
         busy = self._busy_since
         if busy is not None and asyncio.get_running_loop().time() - busy > STALE_S:
             return []
@@ -124,6 +176,7 @@ class Rescue:
             case.id
             for case in self._cases.open_cases()
             if case.id in self._adopted
+            and case.id not in self._doubts
             and emergency.is_ours(case)
             and not self._dialler.waits_longer_than(STALE_S, case.id)
         ]
@@ -133,6 +186,8 @@ class Rescue:
             self._adopted.clear()
         elif event["Event"] == "Connected":
             await self._adopt_all()
+        elif event["Event"] == ANEW:
+            await self._adopt_all(event["Cases"])
         else:
             for ours in rescue_events(event):
                 await self._tell(ours)
@@ -140,20 +195,28 @@ class Rescue:
     async def _tell(self, event: Event) -> None:
         if isinstance(event, RoomOpened):
             self._adopted.add(event.case_id)
-            await self._handle(event)
+        elif not self._is_news(event):
             return
+        try:
+            await self._handle(event)
+        except Exception:
+            logger.exception("%s of an emergency was not taken", type(event).__name__)
+            self.doubt(event.case_id)
+
+    def _is_news(self, event: Event) -> bool:
         case = self._cases.case(event.case_id)
         if case is None:
             # The late echo of a case that is closed and put away, or an ordinary call.
-            return
-        if isinstance(event, PersonLeft) and event.effect and not emergency.awaits(case, event):
-            # Its leaving the room was told already.
-            return
-        await self._handle(event)
+            return False
+        if isinstance(event, PersonLeft) and event.effect:
+            # Leaving the room was told already: this is the end of the leg.
+            return emergency.awaits(case, event)
+        return True
 
     # ── taking up ─────────────────────────────────────────────────────────────────────────────
 
-    async def _adopt_all(self) -> None:
+    async def _adopt_all(self, only: Collection[str] | None = None) -> None:
+        """Bring these cases, or all, to what Asterisk has."""
         # A dial that is on its way now may be missing in the lists, and is not judged by them.
         sent = {
             case.role_a.dial
@@ -163,11 +226,27 @@ class Rescue:
         channels = await live_channels(self._ami)
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
         there = elders_in_rooms(channels, rooms)
+        self._doubts.see(there)
+
+        def wanted(case_id: str) -> bool:
+            return only is None or case_id in only
+
         for case in self._cases.open_cases():
-            if case.id not in there and emergency.has_elder(case):
-                await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
-        for case_id in there:
-            await self._adopt(case_id, channels, sent, has_room=case_id in rooms)
+            if case.id not in there and emergency.has_elder(case) and wanted(case.id):
+                with suppress(StepHangs):
+                    await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
+        for case_id in filter(wanted, there):
+            if self._doubts.is_closed(case_id):
+                self.doubt(case_id)
+                continue
+            try:
+                await self._adopt(case_id, channels, sent, has_room=case_id in rooms)
+            except (AmiDown, AmiRefused, TimeoutError):
+                raise
+            except Exception:
+                # One case that cannot be taken up keeps no other from it.
+                logger.exception("the emergency %s was not taken up", case_id)
+                self.doubt(case_id)
 
     async def _adopt(
         self, case_id: str, channels: Channels, sent: Collection[str], *, has_room: bool
@@ -190,6 +269,7 @@ class Rescue:
         case = await self._handle(found)
         case = await self._settle(case, dials, sent)
         self._adopted.add(case_id)
+        self._doubts.goes_well(case_id)
         newest = self._cases.case(case_id) or case
         for dial in emergency.unsent(newest):
             if dial in unsent:

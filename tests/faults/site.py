@@ -91,19 +91,7 @@ class Site:
     def picture(self) -> dict[str, Any]:
         """What the controller shows to the desk; empty while there is none."""
 
-        async def ask() -> dict[str, Any]:
-            home = self.house.home
-            controller = Controller(home.control_socket, home.secret("control"))
-            try:
-                async with asyncio.timeout(3), aclosing(controller.feed()) as feed:
-                    message = await anext(feed)
-                    return dict(message["data"])
-            except TimeoutError:
-                return {}
-            finally:
-                await controller.close()
-
-        return asyncio.run(ask())
+        return shown_by(self.house)
 
     def alarms(self) -> set[str]:
         """The kinds of the alarms that are open."""
@@ -138,6 +126,23 @@ class Site:
         for carrier in (self.carrier, *self.phones.values()):
             carrier.observer.assert_idle(10)
         self.observer.assert_idle(10)
+
+
+def shown_by(house: House) -> dict[str, Any]:
+    """What the house's controller shows to the desk; empty while there is none."""
+
+    async def ask() -> dict[str, Any]:
+        controller = Controller(house.home.control_socket, house.home.secret("control"))
+        try:
+            async with asyncio.timeout(3), aclosing(controller.feed()) as feed:
+                message = await anext(feed)
+                return dict(message["data"])
+        except TimeoutError:
+            return {}
+        finally:
+            await controller.close()
+
+    return asyncio.run(ask())
 
 
 def observe(house: House, events: list[Message] | None = None) -> Observer:

@@ -94,7 +94,7 @@ BODY = {
 
 RESCUE_ALARMS = (
     "call back", "elder alone", "perhaps called", "dial failed", "no sound", "journal",
-    "journal unreadable", NOT_KEPT,
+    "journal unreadable", "not handled", "fallback phone", NOT_KEPT,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -13,21 +14,22 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from emergencies import Emergencies
-from sql import codec
 from sql.local_journal import LocalJournal
-from telephony import dialler, lease
+from telephony import dialler, lease, rescue_steps
 from telephony import rescue as rescue_module
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.cel import Fate, FateKind
 from telephony.dialler import Dialler
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of, living_dials, rescue_events
+from telephony.rescue_steps import Steps
 from tests.database.centre import Clock
 from workflows import emergency, role
 from workflows.commands import CallAgain
 from workflows.effects import CallSeat, RaiseAlarm
 from workflows.errors import NotFound
 from workflows.events import (
+    CaseFound,
     DialAnswered,
     DialAttempted,
     DialFailed,
@@ -42,6 +44,7 @@ from workflows.events import (
     RoomOpened,
     TookOver,
 )
+from workflows.machine import Processes
 from workflows.ports import Posted
 from workflows.runner import Runner
 
@@ -113,22 +116,40 @@ class Controller:
         self.hold: asyncio.Event | None = None
         self.journal = LocalJournal(folder, emergency.PROCESS, lambda _: None)
         self.journal.load()
+        # Facts of these kinds cannot be taken, as if the tables had a fault.
+        self.poison: set[type[Event]] = set()
+        self.doubts: list[str] = []
         ami = cast("Ami", asterisk)
         self.dialler = Dialler(ami, self.handle, lambda: NOW)
-        self.runner = Runner(codec.PROCESSES, self.journal, Clock(), self)
+        process = replace(emergency.PROCESS, step=self.step)
+        self.runner = Runner(Processes((process,)), self.journal, Clock(), self)
         self.rescue = Rescue(
             ami, self.dialler, self.journal,
-            fate_of=self.fate_of, handle=self.handle, seats=["1001"], now=lambda: NOW, zone=UTC,
+            fate_of=self.fate_of, handle=self.handle, doubted=self.doubted,
+            seats=["1001"], now=lambda: NOW, zone=UTC,
         )  # fmt: skip
+        self.steps = Steps(self.advance, self.rescue.doubt)
         self.tasks = [
             asyncio.create_task(work)
             for work in (
-                self.rescue.run(), self.dialler.run(), self.rescue.look_when_in_doubt(),
+                self.rescue.run(), self.rescue.watch(), self.dialler.run(),
+                self.rescue.look_when_in_doubt(),
             )
         ]  # fmt: skip
 
     async def handle(self, event: Event, because: str | None = None) -> Any:
-        if self.hold:
+        return await self.steps.take(event, because)
+
+    def doubted(self, case_id: str, is_so: bool) -> None:
+        (self.doubts.append if is_so else self.doubts.remove)(case_id)
+
+    def step(self, case: emergency.Emergency, event: Event) -> emergency.CaseOutcome:
+        if type(event) in self.poison:
+            raise LookupError("the table has no row for it")
+        return emergency.step(case, event)
+
+    async def advance(self, event: Event, because: str | None) -> Any:
+        if self.hold and event.case_id == CASE:
             await self.hold.wait()
         self.told.append(f"{type(event).__name__} after {len(self.asterisk.asked)}")
         return await self.runner.handle(event, because)
@@ -147,7 +168,7 @@ class Controller:
     def alarm_ended(self, key: str) -> None: ...
 
     async def until(self, is_so: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not is_so():  # noqa: ASYNC110 — the actors say nothing of themselves.
                 await asyncio.sleep(0.01)
 
@@ -448,7 +469,8 @@ async def test_nothing_is_claimed_without_asterisk_or_while_something_lies(
 ) -> None:
     controller = await dialled_once(start)
     assert controller.rescue.claimable() == [CASE]
-    monkeypatch.setattr(rescue_module, "STALE_S", 0.05)
+    monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
     controller.hold = asyncio.Event()
     controller.asterisk.urgent.put_nowait(room())
     await controller.until(lambda: controller.rescue.claimable() == [])
@@ -498,6 +520,175 @@ async def test_an_elder_who_hangs_up_keeps_no_other_case_from_being_claimed() ->
     claims.cancel()
     await asyncio.wait((claims,))
     assert [fields["Channel"] for _, fields in asterisk.asked[:2]] == [CASE, "n-1.2"]
+
+
+# ── doubt ─────────────────────────────────────────────────────────────────────────────────────
+
+OTHER: Final = "n-1.2"
+
+
+def left(leg: str = "s1") -> dict[str, Any]:
+    return {"Event": "ConfbridgeLeave", **channel(leg, "seat", effect=FIRST)}
+
+
+def is_claimed(controller: Controller) -> bool:
+    return controller.rescue.claimable() == [CASE]
+
+
+async def accompanied(start: Start) -> Controller:
+    """A seat is with the elder, and all is well."""
+    controller = await dialled_once(start)
+    controller.asterisk.channels = [ELDER, SEAT]
+    controller.asterisk.members = [CASE, "s1"]
+    await controller.hears({"Event": "ConfbridgeJoin", **SEAT})
+    assert is_claimed(controller)
+    return controller
+
+
+async def test_a_fact_that_cannot_be_taken_is_shown_and_the_room_is_read_anew(
+    start: Start,
+) -> None:
+    """The seat leaves; that it did is lost, but not that the elder is alone."""
+    controller = await accompanied(start)
+    controller.poison = {PersonLeft}
+    controller.asterisk.channels, controller.asterisk.members = [ELDER], [CASE]
+    await controller.hears(left())
+    assert controller.doubts == [CASE]
+    assert not is_claimed(controller)
+    await controller.until(lambda: SECOND in controller.asterisk.dialled())
+    await controller.until(lambda: is_claimed(controller))
+    assert controller.doubts == []
+
+
+async def test_a_case_that_fails_again_and_again_is_left_to_the_dialplan(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = await accompanied(start)
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.05)
+    controller.poison = {PersonLeft, CaseFound}
+    tried: list[str] = []
+    adopt = controller.rescue._adopt
+
+    async def adopting(case_id: str, *rest: Any, **more: Any) -> None:
+        assert not is_claimed(controller)
+        tried.append(case_id)
+        await adopt(case_id, *rest, **more)
+
+    monkeypatch.setattr(controller.rescue, "_adopt", adopting)
+    await controller.hears(left())
+    await controller.until(lambda: len(tried) > 3)
+    assert controller.doubts == [CASE], "shown, and shown once"
+    controller.poison = set()
+    await controller.until(lambda: is_claimed(controller))
+    assert controller.doubts == []
+
+
+async def test_a_case_whose_first_fact_is_lost_is_begun_by_the_next_look(start: Start) -> None:
+    controller = start()
+    controller.asterisk.channels = []
+    await controller.hears(CONNECTED)
+    controller.poison = {RoomOpened}
+    controller.asterisk.channels = [ELDER]
+    await controller.hears(room())
+    await controller.until(controller.asterisk.dialled)
+    await controller.until(lambda: is_claimed(controller))
+
+
+async def test_a_step_that_hangs_loses_its_claim_and_holds_up_no_other_case(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
+    controller = await accompanied(start)
+    controller.hold = asyncio.Event()
+    variables = [f"CARELINE_CALL={OTHER}", "CARELINE_PARTY=caller"]
+    other = {**ELDER, "Uniqueid": OTHER, "ChanVariable": variables}
+    controller.asterisk.channels = [*controller.asterisk.channels, other]
+    await controller.hears(left())
+    await controller.until(lambda: CASE in controller.doubts)
+    await controller.hears({**room(), "Call": OTHER})
+    await controller.until(lambda: controller.rescue.claimable() == [OTHER])
+    assert CASE in controller.doubts
+    controller.hold.set()
+    await controller.until(lambda: set(controller.rescue.claimable()) >= {CASE})
+    assert CASE not in controller.doubts
+
+
+async def test_a_timer_that_fails_puts_its_case_in_doubt(start: Start) -> None:
+    controller = await dialled_once(start)
+    controller.poison = {EmergencyTimerFired}
+    with pytest.raises(LookupError):
+        await controller.handle(EmergencyTimerFired(case_id=CASE, at=NOW, name=role.TRY_AGAIN))
+    assert controller.doubts == [CASE]
+    assert not is_claimed(controller)
+
+
+@pytest.mark.parametrize("missed", ["room opened", "elder gone", "seat left", "seat came"])
+async def test_what_no_event_told_is_seen_in_the_rooms(
+    start: Start, monkeypatch: pytest.MonkeyPatch, missed: str
+) -> None:
+    """A room without a case, a case without a room, and others in it than the case knows."""
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.05)
+    if missed == "room opened":
+        controller = start()
+        controller.asterisk.channels = []
+        await controller.hears(CONNECTED)
+    else:
+        controller = await (dialled_once if missed == "seat came" else accompanied)(start)
+    match missed:
+        case "elder gone":
+            controller.asterisk.channels = []
+        case "seat came":
+            controller.asterisk.channels = [ELDER, SEAT]
+            controller.asterisk.members = [CASE, "s1"]
+        case _:
+            controller.asterisk.channels, controller.asterisk.members = [ELDER], [CASE]
+
+    def is_true() -> bool:
+        case = controller.journal.case(CASE)
+        if case is None or missed == "elder gone":
+            return case is not None and case.state is emergency.State.CLOSED
+        return bool(emergency.seats(case)) == (missed == "seat came")
+
+    await controller.until(is_true)
+    if missed != "elder gone":
+        await controller.until(lambda: is_claimed(controller))
+    await controller.until(lambda: not controller.rescue.claimable() or not controller.doubts)
+
+
+async def test_a_case_that_was_closed_with_its_elder_in_the_room_is_shown_until_that_is_over(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.02)
+    controller = await dialled_once(start)
+    await controller.hears(room("gone"))
+    await controller.until(lambda: controller.doubts == [CASE])
+    told = len(controller.told)
+    await controller.hears(CONNECTED)
+    assert controller.rescue.claimable() == [], "the dialplan leads it alone"
+    assert (controller.doubts, len(controller.told)) == ([CASE], told)
+    controller.asterisk.channels = []
+    await controller.until(lambda: not controller.rescue.claimable() and not controller.doubts)
+
+
+async def test_a_look_at_rooms_that_are_as_known_changes_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    controller = await accompanied(start)
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.02)
+    told = list(controller.told)
+    looked: list[frozenset[str]] = []
+    look = controller.rescue._differences
+
+    async def looking() -> frozenset[str]:
+        looked.append(await look())
+        return looked[-1]
+
+    monkeypatch.setattr(controller.rescue, "_differences", looking)
+    await controller.until(lambda: len(looked) > 5)
+    assert set(looked) == {frozenset()}
+    assert controller.told == told
+    assert is_claimed(controller)
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────
