@@ -131,7 +131,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             tasks.create_task(carry_on(partial(database.watch, partial(picture.stored, "watch"))))
             await take_up(picture, runner)
             tasks.create_task(listener.run())
-            tasks.create_task(keep_lease(ami))
+            tasks.create_task(keep_lease(ami, lambda: agi.is_accepting))
             for duty in (
                 listener.watch, listener.tick, recorder.watch, contacts.run, phones.run,
                 picture.keep_alarms,

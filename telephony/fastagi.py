@@ -222,6 +222,11 @@ class FastAgiServer:
         host, port = self._listening.getsockname()[:2]
         return host, port
 
+    @property
+    def is_accepting(self) -> bool:
+        """Whether callers are taken; if not, they must not be led here."""
+        return self._accepting.is_alive()
+
     def start(self) -> None:
         # Between two callers it looks for those who have been in their menu for too long.
         self._listening.settimeout(LOOK_EVERY_S)
@@ -253,10 +258,22 @@ class FastAgiServer:
                 logger.warning("more calls in menus than threads; this one goes to a person")
                 connection.close()
                 continue
-            self._begun[connection] = time.monotonic()
-            threading.Thread(
-                target=self._serve, args=(connection,), name="agi-call", daemon=True
-            ).start()
+            self._begin(connection)
+
+    def _begin(self, connection: socket.socket) -> None:
+        """Serve it in a thread of its own; without one its caller goes to a person."""
+        self._begun[connection] = time.monotonic()
+        serving = threading.Thread(
+            target=self._serve, args=(connection,), name="agi-call", daemon=True
+        )
+        try:
+            serving.start()
+        except (RuntimeError, MemoryError) as cause:
+            # The system gives no more threads, or no memory for one; later it may.
+            logger.warning("a call for a menu got no thread (%s); it goes to a person", cause)
+            self._begun.pop(connection, None)
+            connection.close()
+            self._places.release()
 
     def _end_overdue(self) -> None:
         """Close what lasts too long; a thread that hangs in our own code could not do it itself."""

@@ -25,12 +25,18 @@ STOOD_STILL_S: Final = 1.5
 """After such a pause the dialplan may have taken over, and what we know may be old."""
 
 
-async def keep_lease(ami: Ami) -> None:
-    """Renew it until cancelled; without Asterisk there is nobody who would look at it."""
+async def keep_lease(ami: Ami, takes_callers: Callable[[], bool]) -> None:
+    """Renew it until cancelled, while callers are taken; without Asterisk there is nobody who would
+    look at it.
+    """
     # No controller before us on this machine came so far: our first number is a new one.
     for number in itertools.count(time.monotonic_ns()):
         try:
-            await ami.action("Setvar", timeout_s=RENEW_EVERY_S, Variable=LEASE, Value=str(number))
+            if takes_callers():
+                value = str(number)
+                await ami.action("Setvar", timeout_s=RENEW_EVERY_S, Variable=LEASE, Value=value)
+            else:
+                logger.error("nobody takes callers for the menu any more; they go to a person")
         except (AmiDown, AmiRefused, TimeoutError) as cause:
             logger.debug("the lease was not renewed: %s", cause)
         await asyncio.sleep(RENEW_EVERY_S)

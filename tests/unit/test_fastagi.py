@@ -404,9 +404,35 @@ def test_a_failed_accept_does_not_deafen_the_server(monkeypatch: pytest.MonkeyPa
         server.close()
 
 
+@pytest.mark.parametrize("cause", [RuntimeError("can't start new thread"), MemoryError()])
+def test_a_call_that_gets_no_thread_goes_to_a_person_and_the_next_is_served(
+    monkeypatch: pytest.MonkeyPatch, cause: Exception
+) -> None:
+    served = threading.Event()
+    start = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "agi-call":
+            raise cause
+        start(thread)
+
+    with serving(lambda _: served.set(), max_calls=1) as server:
+        with monkeypatch.context() as without:
+            without.setattr(threading.Thread, "start", refuse)
+            for _ in range(3):
+                with call(server) as connection:
+                    assert is_closed(connection)
+        assert server.is_accepting
+        assert not server._begun
+        with call(server):
+            assert served.wait(SOON)
+
+
 def test_close_ends_and_frees_the_address() -> None:
     with serving(lambda _: None) as server:
         address = server.address
+        assert server.is_accepting
+    assert not server.is_accepting
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address, SOON)
     again = FastAgiServer(*address, lambda _: None, 1)

@@ -522,6 +522,27 @@ async def test_an_elder_who_hangs_up_keeps_no_other_case_from_being_claimed() ->
     assert [fields["Channel"] for _, fields in asterisk.asked[:2]] == [CASE, "n-1.2"]
 
 
+async def test_callers_are_led_into_a_menu_only_while_somebody_takes_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.01)
+    asterisk, asked = Asterisk(), list[bool]()
+    takes = [True, False, False, True]
+
+    def takes_callers() -> bool:
+        asked.append(takes[len(asked)] if len(asked) < len(takes) else False)
+        return asked[-1]
+
+    keeping = asyncio.create_task(lease.keep_lease(cast("Ami", asterisk), takes_callers))
+    async with asyncio.timeout(20):
+        while len(asked) < 6:  # noqa: ASYNC110 — the lease says nothing of itself.
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    await asyncio.wait((keeping,))
+    values = [int(fields["Value"]) for name, fields in asterisk.asked if name == "Setvar"]
+    assert [value - values[0] for value in values] == [0, 3]
+
+
 # ── doubt ─────────────────────────────────────────────────────────────────────────────────────
 
 OTHER: Final = "n-1.2"
