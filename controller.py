@@ -17,7 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from asterisk_conf.ports import AGI_PORT, AMI_PORT, AMI_USER
 from control import control_app, serving
 from emergencies import Emergencies
-from home import Home
+from home import PRACTICE, Home
 from ivr.dialogue import walk
 from picture import LivePicture
 from recordings.orphans import old_recordings, possible_calls
@@ -73,7 +73,12 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         {queue.name: queue.wrap_up_s for queue in settings.queues},
         clock.now,
     )
-    picture = LivePicture(switchboard, store, clock, ready, centre.node)
+    # In practice nobody sits at the seats until a person takes one.
+    sites = () if home.mode == PRACTICE else settings.sites
+    picture = LivePicture(
+        switchboard, store, clock, ready, centre.node,
+        {site.code: settings.fallback_phones.get(site.code, "") for site in sites},
+    )  # fmt: skip
     runner = Runner(codec.PROCESSES, store, clock, picture)
     ami = Ami(Login(internal, AMI_PORT, AMI_USER, home.secret("ami")))
     normalise = partial(e164, country=centre.country_code, area=centre.area_code)
@@ -131,7 +136,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             tasks.create_task(carry_on(partial(database.watch, partial(picture.stored, "watch"))))
             await take_up(picture, runner)
             tasks.create_task(listener.run())
-            tasks.create_task(keep_lease(ami, lambda: agi.is_accepting))
+            tasks.create_task(keep_lease(ami, agi.is_accepting))
             for duty in (
                 listener.watch, listener.tick, recorder.watch, contacts.run, phones.run,
                 picture.keep_alarms,

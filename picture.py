@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
@@ -42,13 +42,16 @@ from workflows.events import (
     SeatRang,
 )
 from workflows.ports import Clock, Posted
+from workflows.seat import State as SeatState
 
 logger = logging.getLogger(__name__)
 
 AGAIN_S: Final = 0.5
+OFFLINE: Final = SeatState.OFFLINE.value
 TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
 WRONG: Final = "picture"
 ORPHAN: Final = "orphan"
+FALLBACK: Final = "fallback phone"
 """Kinds of alarm; the desk has the words for each and says what to do."""
 MAX_WORDS: Final = 500
 
@@ -56,7 +59,8 @@ MAX_WORDS: Final = 500
 class LivePicture:
     """Live calls, open alarms, seats and trunks of this `node`.
 
-    `ready` is called at each connect to Asterisk.
+    `ready` is called at each connect to Asterisk. `fallbacks` is each site's phone that rings
+    when nobody else can, empty for a site without one.
     """
 
     def __init__(
@@ -66,12 +70,14 @@ class LivePicture:
         clock: Clock,
         ready: Callable[[], None],
         node: str,
+        fallbacks: Mapping[str, str] | None = None,
     ) -> None:
         self._switchboard: Final = switchboard
         self._store: Final = store
         self._clock: Final = clock
         self._ready: Final = ready
         self._node: Final = node
+        self._fallbacks: Final = dict(fallbacks or {})
         self._calls: Final[dict[str, dict[str, Any]]] = {}
         # Calls that were heard and are not saved yet.
         self._arrived: Final[dict[str, Call]] = {}
@@ -97,8 +103,11 @@ class LivePicture:
             self.case_changed(call.PROCESS.name, case)
 
     def _is_settled(self, key: str) -> bool:
-        """What nothing would ever end: a trunk that is no more, a picture that is read anew."""
+        """What nothing would ever end: a trunk or site that is no more, a picture that is read
+        anew."""
         kind, _, name = key.partition("/")
+        if kind == FALLBACK and name not in self._fallbacks:
+            return True
         is_of_trunk = kind in TRUNK_ALARMS.values()
         return kind == WRONG or (is_of_trunk and name not in self._switchboard.trunks)
 
@@ -215,11 +224,20 @@ class LivePicture:
         """Asterisk is there and its picture is read, or it is away."""
         if is_up:
             self.alarm_ended("asterisk")
+            # A phone that was never there is no change that anybody told.
+            self._look_at_fallbacks()
             self._ready()
         else:
             for leg in list(self._ringing):
                 self._rings_no_more(leg)
             self._say_alarm("asterisk")
+
+    def _look_at_fallbacks(self) -> None:
+        """An alarm for each site whose last phone could not ring now."""
+        for site, phone in self._fallbacks.items():
+            seat = self._switchboard.seats.get(phone)
+            is_away = seat is None or seat.state == OFFLINE
+            self._keep_alarm(f"{FALLBACK}/{site}", FALLBACK, f"{site} {phone}".strip(), is_away)
 
     def stored(self, whose: str, is_up: bool) -> None:
         """The database takes what is told, or everything waits for it.
@@ -263,6 +281,8 @@ class LivePicture:
         match change:
             case SeatNow():
                 self.feed.publish("seat", asdict(change))
+                if change.extension in self._fallbacks.values() and "asterisk" not in self._alarms:
+                    self._look_at_fallbacks()
             case TrunkNow():
                 self.feed.publish("trunk", asdict(change))
                 # A carrier that refuses us or is silent is an alarm until it is well again.

@@ -56,6 +56,24 @@ WORDS: Final = {
         "Elders who come over it do not get through.",
         "Compare username and password of the trunk in careline.toml, then call the carrier.",
     ),
+    "fallback phone": (
+        "A fallback phone is not signed in",
+        "It is the last one that rings in an emergency.",
+        (
+            "Look whether it has power and network, and sign it in; for a site without one, set "
+            "fallback_phone in careline.toml."
+        ),
+    ),
+    "call back": (
+        "An elder in an emergency was not reached",
+        "The call ended before a seat was there, or broke off; the elder may lie on the floor.",
+        "Call back now, from the order at the desk; without an answer send somebody.",
+    ),
+    "not handled": (
+        "An emergency is led by the telephone system alone",
+        "Careline could not follow it; the telephones and contacts are rung all the same.",
+        "Answer the emergency, and report the error of that time in logs/controller.log.",
+    ),
     "elder alone": (
         "Nobody has come to an elder in an emergency",
         "The elder is alone on the line.",

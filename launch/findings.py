@@ -259,7 +259,7 @@ def of_fallback(settings: Settings, lines: Lines) -> list[Finding]:
         phone = settings.fallback_phones.get(site.code, "")
         if not phone:
             found.append(
-                note(
+                to_do(
                     f"Site {site.code} has no fallback phone.",
                     "When no seat answers an emergency there, no further phone rings.",
                     "Set fallback_phone of the site in careline.toml.",

@@ -222,7 +222,6 @@ class FastAgiServer:
         host, port = self._listening.getsockname()[:2]
         return host, port
 
-    @property
     def is_accepting(self) -> bool:
         """Whether callers are taken; if not, they must not be led here."""
         return self._accepting.is_alive()

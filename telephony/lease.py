@@ -29,14 +29,17 @@ async def keep_lease(ami: Ami, takes_callers: Callable[[], bool]) -> None:
     """Renew it until cancelled, while callers are taken; without Asterisk there is nobody who would
     look at it.
     """
+    was_taking = True
     # No controller before us on this machine came so far: our first number is a new one.
     for number in itertools.count(time.monotonic_ns()):
         try:
-            if takes_callers():
+            is_taking = takes_callers()
+            if is_taking:
                 value = str(number)
                 await ami.action("Setvar", timeout_s=RENEW_EVERY_S, Variable=LEASE, Value=value)
-            else:
+            elif was_taking:
                 logger.error("nobody takes callers for the menu any more; they go to a person")
+            was_taking = is_taking
         except (AmiDown, AmiRefused, TimeoutError) as cause:
             logger.debug("the lease was not renewed: %s", cause)
         await asyncio.sleep(RENEW_EVERY_S)

@@ -12,7 +12,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from agent_desk import language, steps, words
-from picture import ORPHAN, TRUNK_ALARMS, WRONG
+from picture import FALLBACK, ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
 from workflows import call_facts, order, recording
 from workflows.events import CallClass, Channel, Entry
@@ -94,12 +94,13 @@ BODY = {
 
 RESCUE_ALARMS = (
     "call back", "elder alone", "perhaps called", "dial failed", "no sound", "journal",
-    "journal unreadable", "not handled", "fallback phone", NOT_KEPT,
+    "journal unreadable", "not handled", NOT_KEPT,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    "kind", ["recording", "asterisk", ORPHAN, WRONG, *TRUNK_ALARMS.values(), *RESCUE_ALARMS]
+    "kind",
+    ["recording", "asterisk", FALLBACK, ORPHAN, WRONG, *TRUNK_ALARMS.values(), *RESCUE_ALARMS],
 )
 def test_every_alarm_says_what_it_is_and_what_to_do(kind: str) -> None:
     title, advice = words.alarms()[kind]

@@ -422,7 +422,7 @@ def test_a_call_that_gets_no_thread_goes_to_a_person_and_the_next_is_served(
             for _ in range(3):
                 with call(server) as connection:
                     assert is_closed(connection)
-        assert server.is_accepting
+        assert server.is_accepting()
         assert not server._begun
         with call(server):
             assert served.wait(SOON)
@@ -431,8 +431,8 @@ def test_a_call_that_gets_no_thread_goes_to_a_person_and_the_next_is_served(
 def test_close_ends_and_frees_the_address() -> None:
     with serving(lambda _: None) as server:
         address = server.address
-        assert server.is_accepting
-    assert not server.is_accepting
+        assert server.is_accepting()
+    assert not server.is_accepting()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(address, SOON)
     again = FastAgiServer(*address, lambda _: None, 1)

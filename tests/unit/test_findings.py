@@ -185,7 +185,7 @@ def test_the_rest() -> None:
     assert findings.of_rescue(live=False).level is Level.NOTE
     assert findings.of_rescue(live=True).level is Level.FINE
     (fallback,) = findings.of_fallback(settings(), Lines({}, {}))
-    assert fallback.level is not Level.FINE
+    assert fallback.level is Level.DO
 
 
 def test_every_open_alarm_is_to_be_done() -> None:

@@ -13,9 +13,9 @@ from typing import Any, Final, cast
 import pytest
 
 from control import Message
-from picture import LivePicture
+from picture import FALLBACK, LivePicture
 from sql.store import SqlStore
-from telephony.switchboard import Switchboard
+from telephony.switchboard import SeatNow, Switchboard
 from workflows import call
 from workflows.errors import StoreDown
 from workflows.events import (
@@ -57,6 +57,12 @@ class Readers:
         if self.is_away:
             raise StoreDown("away")
         return Caller(elders=(WANG,), terminal=KEY) if number == ARRIVED.caller else Caller()
+
+    async def raise_alarm(self, *what: object) -> bool:
+        return True
+
+    async def end_alarm(self, *what: object) -> bool:
+        return True
 
 
 class At:
@@ -180,3 +186,30 @@ async def test_a_call_that_is_refused_or_over_before_it_was_saved_is_shown_no_mo
     gone = [m["data"]["id"] for m in messages if m["kind"] == "arrival_over"]
     assert gone == ["c1", "c2"]
     assert picture.snapshot()["arrived"] == []
+
+
+def offline(seat: str) -> SeatNow:
+    return SeatNow(seat, "offline")
+
+
+def shown(picture: LivePicture) -> list[tuple[str, str]]:
+    return [(a["key"], a["text"]) for a in picture.snapshot()["alarms"] if a["kind"] == FALLBACK]
+
+
+def test_a_fallback_phone_that_is_away_is_an_alarm_until_it_is_back(readers: Readers) -> None:
+    board = Switchboard(["1001", "1002"], {})
+    sites = {"main": "1001", "north": ""}
+    store = cast("SqlStore", readers)
+    picture = LivePicture(board, store, At(), lambda: None, "node1", sites)
+    assert shown(picture) == [], "before Asterisk was heard nobody knows"
+    picture.connected(True)
+    north = ("fallback phone/north", "north")
+    assert shown(picture) == [("fallback phone/main", "main 1001"), north]
+    for state, alarms in (
+        ("available", [north]), ("paused", [north]), ("talking", [north]),
+        ("offline", [north, ("fallback phone/main", "main 1001")]),
+    ):  # fmt: skip
+        board.seats["1001"] = SeatNow("1001", state)
+        picture.changed(board.seats["1001"])
+        picture.changed(offline("1002"))
+        assert shown(picture) == alarms
