@@ -29,8 +29,9 @@ TRY_AGAIN_S: Final = 0.5
 MOST_AT_ONCE: Final = 100
 """Events that are offered for one commit; the runner takes as many as its time allows."""
 TICK_S: Final = 0.5
-LOOK_EVERY_S: Final = 5.0
-LOOK_AGAIN_S: Final = 1.2
+LOOK_EVERY_S: Final = 1.0
+"""What differs at two looks is shown and read anew. With 50 calls up (100 channels, 30 seats) one
+look took 25 ms of our processor time and 31 ms of Asterisk's: a fortieth of a core for us."""
 
 PATIENCE_S: Final = 2.0
 """After a connect the calls are compared first; a database that takes longer stops no picture."""
@@ -236,11 +237,9 @@ class Listener:
             self._follow(self._switchboard.tick())
 
     async def watch(self) -> None:
-        """Hold the picture against Asterisk's lists, again and again, sooner when in doubt."""
+        """Hold the picture against Asterisk's lists, again and again."""
         while True:
-            await asyncio.sleep(LOOK_AGAIN_S)
-            if not self._switchboard.is_in_doubt:
-                await asyncio.sleep(max(LOOK_EVERY_S - LOOK_AGAIN_S, 0))
+            await asyncio.sleep(LOOK_EVERY_S)
             if self._ami.is_up and not self._is_looking:
                 await self._look()
 

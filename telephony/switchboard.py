@@ -1,6 +1,6 @@
 """The switchboard: seats and trunks as they are now, over Asterisk's exchange as it is.
 
-It can be thrown away at any time: every connect reads it anew, and every few seconds it is held
+It can be thrown away at any time: every connect reads it anew, and every second it is held
 against Asterisk's own lists. Truth about calls lives in their cases; here is what Asterisk says.
 """
 

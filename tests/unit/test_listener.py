@@ -264,8 +264,7 @@ async def test_a_key_in_a_menu_goes_the_way_of_all_events(ear: Ear) -> None:
 @pytest.fixture
 async def watched(ear: Ear, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Ear]:
     """The picture is looked at all the time, and a second look may follow at once."""
-    for name in ("LOOK_EVERY_S", "LOOK_AGAIN_S"):
-        monkeypatch.setattr(listener_module, name, 0.002)
+    monkeypatch.setattr(listener_module, "LOOK_EVERY_S", 0.002)
     monkeypatch.setattr(switchboard_module, "SECOND_LOOK_S", 0.0)
     watching = asyncio.ensure_future(ear.listener.watch())
     yield ear
