@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 
-from sql.engine import Database
+from sql.engine import SLOW_S, Database
 from sql.migrate import seed, upgrade
 from sql.store import SqlStore
 from tests.database.centre import Centre
@@ -30,6 +30,33 @@ HOW: Final = "apt-get install --no-install-recommends postgresql"
 # On a busy machine the minute that pg_ctl waits by itself is not always enough.
 PATIENTLY: Final = ("-w", "-t", "180")
 _numbers: Final = count(1)
+_slow: Final[dict[str, list[float]]] = {}
+"""The writes that took too long, in seconds, by what they wrote."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _slow_writes() -> Iterator[None]:
+    """Note every write that lasts longer than it may; the log says only one in ten seconds."""
+    note = Database._note_slow
+
+    def noting(database: Database, what: str, seconds: float) -> None:
+        if seconds >= SLOW_S:
+            kind = "SQLite" if database.is_sqlite else "PostgreSQL"
+            _slow.setdefault(f"{kind}: {what}", []).append(seconds)
+        note(database, what, seconds)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Database, "_note_slow", noting)
+        yield
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which of our own transactions are too long; a busy machine makes some of any kind so."""
+    if not _slow:
+        return
+    terminalreporter.section(f"writes longer than {SLOW_S * 1000:.0f} ms, the longest first")
+    for what, times in sorted(_slow.items(), key=lambda one: -max(one[1]))[:20]:
+        terminalreporter.line(f"{max(times) * 1000:5.0f} ms  {len(times):4} times  {what}")
 
 
 def programs() -> Path:
