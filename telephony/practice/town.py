@@ -60,6 +60,10 @@ class Elder(Part):
     room: str
     landmark: str
     way_in: str
+    lives: Literal["alone", "with_spouse", "with_children"]
+    risks: Annotated[str, Field(min_length=1)]
+    diseases: str = ""
+    medication: str = ""
     remark: str
     voice: Voice
     calls_about: tuple[Word, ...]

@@ -24,7 +24,11 @@ from practice import (
 from settings import BadConfig, Settings
 from telephony.practice.telephones import telephones
 from telephony.practice.town import SPEECH, BadTown, direction, read, steps
+from town import entry_of
 
+COLUMNS = (
+    "living_arrangement", "risk_plan", "main_diseases", "medication_state", "remark",
+)  # fmt: skip
 TRUNK = {"trunks": [{"name": "city", "host": "192.0.2.1:5060"}]}
 
 
@@ -162,6 +166,12 @@ def test_thirty_elders_live_there_and_each_has_all_that_a_rescue_asks_for() -> N
         assert all((*parts, town.district, elder.landmark, elder.way_in)), elder.name
         assert elder.contacts, elder.name
         assert elder.calls_about, elder.name
+        # The register and so the card have them too, whatever each is called there.
+        kept = entry_of(elder, town.district, lambda number: number, "main").fields
+        told = elder.lives, elder.risks, elder.diseases, elder.medication, elder.remark
+        assert all((elder.lives, elder.risks, elder.remark)), elder.name
+        assert told == tuple(kept[column] for column in COLUMNS)
+    assert {elder.lives for elder in town.elders} == {"alone", "with_spouse", "with_children"}
     assert len({elder.voice for elder in town.elders}) >= 4
     assert sum(bool(elder.terminal) for elder in town.elders) >= 10
     does = {contact.does for elder in town.elders for contact in elder.contacts}
