@@ -121,7 +121,10 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "csrf": visitor.csrf if visitor else "",
         "centre": request.app[DESK].settings.centre.name,
         "is_practice": request.app[DESK].is_practice,
-        "rescue_is_live": request.app[DESK].settings.rescue.live,
+        "rescue": words.rescue_numbers(
+            is_live=request.app[DESK].settings.rescue.live,
+            is_practice=request.app[DESK].is_practice,
+        ),
         "language": language.current(),
         "html_language": language.LANGUAGES[language.current()],
         "path": request.path,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from agent_desk import words
 from agent_desk.language import gettext as _
 from sql.models import AuditEntry
 from workflows.menu import KEYS
+
+# The count of the changes is for the machine alone; by whom and when, the entry itself says.
+UNTOLD: Final = frozenset({"version", "generated_at", "closed_at", "closed_by"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ def action(name: str) -> str:
         "signed out": _("signed out"),
         "password set": _("set a new password"),
         "played": _("played the recording"),
+        "practice call": _("had an elder call"),
+        "rhythm": _("set whether the town calls by itself"),
         "sat down": _("took the seat"),
         "got up": _("got up from the seat"),
         "OpenOrder": _("opened an order"),
@@ -45,10 +50,17 @@ def action(name: str) -> str:
     return known.get(name, name)
 
 
+def label(field: str) -> str:
+    """The word for a field of a form; empty for one that nobody types."""
+    labels = {**_elder_labels(), **_other_labels(), **_typed_labels()}
+    return "" if field == "elder_id" else labels.get(field.rpartition(".")[2], "")
+
+
 def subject(kind: str) -> str:
     return {
         "elder": _("Elder"), "user": _("User"), "order": _("Order"), "call": _("Call"),
         "emergency": _("Emergency"), "menu": _("Menu"), "seat": _("Seat"),
+        "practice": _("Practice town"),
     }.get(kind, kind)  # fmt: skip
 
 
@@ -63,12 +75,15 @@ def lines(entry: AuditEntry) -> list[Line]:
     """What changed, field by field, in the order in which a person would tell it."""
     labels = {**_elder_labels(), **_other_labels()}
     keys = {**entry.before, **entry.after}
-    # The count of the changes is for the machine alone.
-    shown = [key for key in (*labels, *keys) if key in keys and key != "version"]
+    shown = [key for key in (*labels, *keys) if key in keys and key not in UNTOLD]
+
+    def of(side: Mapping[str, Any], key: str) -> str:
+        if key == "state" and entry.subject == "order" and key in side:
+            return words.order_state(side[key]).word
+        return said(key, side.get(key))
+
     return [
-        Line(
-            labels.get(key, key), said(key, entry.before.get(key)), said(key, entry.after.get(key))
-        )
+        Line(labels.get(key, key), of(entry.before, key), of(entry.after, key))
         for key in dict.fromkeys(shown)
     ]
 
@@ -125,6 +140,14 @@ def _elder_labels() -> Mapping[str, str]:
     }  # fmt: skip
 
 
+def _typed_labels() -> Mapping[str, str]:
+    """What forms have besides."""
+    return {
+        "note": _("Note"), "answer": _("What was answered"), "reason": _("Reason"),
+        "phones": _("Telephone"), "relation": _("Relation"), "serial_no": _("Serial number"),
+    }  # fmt: skip
+
+
 def _other_labels() -> Mapping[str, str]:
     return {
         "number": _("Number"), "is_reachable": _("Reachable"), "name": _("Name"),
@@ -132,6 +155,7 @@ def _other_labels() -> Mapping[str, str]:
         "order_no": _("Order"), "content": _("What is needed"),
         "requirement": _("How, when, what to mind"), "outcome": _("Answer"),
         "elders": _("Elders"), "wrap_up": _("Wrap-up"),
+        "scene": _("Reason for the call"), "is_silent": _("says nothing"), "is_paused": _("Paused"),
         "who": _("User"), "order_id": _("Order"), "elder_id": _("Elder"),
         **{key: _("Key %s") % key for key in KEYS},
     }  # fmt: skip

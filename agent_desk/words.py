@@ -46,6 +46,36 @@ def call_pill(state: str, result: str) -> Pill:
     return call_result(result) if state == "ended" and result else call_state(state)
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far a call to 110, 119 or 120 goes: in few words for every page, and in a sentence."""
+
+    pill: Pill
+    everywhere: str
+    sentence: str
+
+
+def rescue_numbers(*, is_live: bool, is_practice: bool) -> Reach:
+    # The town's own can be called, so for Asterisk the switch is on: practice is asked first.
+    if is_practice:
+        return Reach(
+            Pill(_("Practice"), "wait"),
+            _("110, 119 and 120 are the town's own"),
+            _("These calls reach the town's own dispatchers and nobody else."),
+        )
+    if is_live:
+        return Reach(
+            Pill(_("Real"), "alarm"),
+            _("110, 119 and 120 are real"),
+            _("These calls leave this centre and reach real dispatchers."),
+        )
+    return Reach(
+        Pill(_("Switched off"), "wait"),
+        _("110, 119 and 120 are switched off"),
+        _("No call to 110, 119 or 120 leaves this centre (rescue.live = false)."),
+    )
+
+
 def scene(scenes: Sequence[Body], name: str) -> str:
     """What an elder of the practice town calls about; the town's own data has the words."""
     title = "title" if language.current() == language.CHINESE else "english"

@@ -7,16 +7,19 @@ is no such page.
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, web
 from pydantic import Field
 
 from agent_desk import forms
+from agent_desk.access import actor_of
 from agent_desk.desk import DESK
 from agent_desk.language import gettext as _
 from agent_desk.render import page
 from agent_desk.wishes import Refused
+from sql import audit
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ async def call(request: web.Request) -> web.StreamResponse:
         return await _page(request, Refused(503, _away()))
     match said.get("error"):
         case None:
+            does = {"scene": wanted.scene, "is_silent": bool(wanted.silent)}
+            await _note(request, "practice call", said["elder"], does)
             raise web.HTTPSeeOther("/practice")
         case "busy":
             sentence = _("This elder is on the telephone already. Wait for the end of that call.")
@@ -84,7 +89,15 @@ async def rhythm(request: web.Request) -> web.StreamResponse:
         await _ask(request, "/rhythm", {"paused": paused})
     except TownAway:
         return await _page(request, Refused(503, _away()))
+    await _note(request, "rhythm", "", {"is_paused": paused})
     raise web.HTTPSeeOther("/practice")
+
+
+async def _note(request: web.Request, action: str, about: str, does: dict[str, Any]) -> None:
+    async with request.app[DESK].database.writing("what the town was told") as session:
+        audit.note(
+            session, actor_of(request), datetime.now(UTC), action, "practice", about, after=does
+        )
 
 
 async def _page(request: web.Request, refused: Refused | None = None) -> web.Response:

@@ -32,7 +32,7 @@ def town_app(player: Player, uids: Sequence[str]) -> web.Application:
             made = await player.call(elder, scene, is_silent=wanted.get("silent") is True)
         except CannotCall as cause:
             return web.json_response({"error": str(cause)}, status=409)
-        return web.json_response({"call": made.id})
+        return web.json_response({"call": made.id, "elder": uids[elder]})
 
     async def rhythm(request: web.Request) -> web.Response:
         player.is_paused = (await _body(request)).get("paused") is True

@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.desk.conftest import sign_in
+from tests.desk.looks import look_at
 from tests.house import House, running
 from tests.telephone import claim_addresses
 
@@ -66,6 +67,8 @@ def test_an_elder_calls_now_and_is_on_the_board(town: Page, house: House) -> Non
     """Speaking or silent, from the page; every page says that this is practice."""
     open_town(town)
     expect(town.locator(".practice")).to_contain_text("练习模式")
+    expect(town.locator(".side .reach")).to_have_text("110、119、120 由小镇扮演")
+    look_at(town, "practice")
     assert town.locator("table.list tbody tr").count() >= 30
     pause = town.get_by_role("button", name="暂停自动来电")
     pause.click()
@@ -83,7 +86,22 @@ def test_an_elder_calls_now_and_is_on_the_board(town: Page, house: House) -> Non
     expect(shown.locator("a")).to_be_visible(timeout=START_MS)
     shown.locator("a").click()
     expect(town.locator("main")).to_contain_text("陈德山")
+    # What is to be known of the elder is there, as README promises: also the risks.
+    for known in ("风险预案", "备注"):
+        expect(town.locator("main .elder")).to_contain_text(known)
+    # Who had whom call is on record, and who paused the town.
+    town.goto("/record?text=admin")
+    for deed in ("让老人来电", "设置小镇是否自动来电"):
+        expect(town.locator("tbody tr", has_text=deed).first).to_contain_text("练习小镇")
     expect(town.locator(".practice")).to_be_visible()
+
+
+def test_the_settings_say_that_rescue_is_played_here_and_real_nowhere(town: Page) -> None:
+    town.goto("/settings")
+    rescue = town.get_by_role("region", name="110 · 119 · 120")
+    expect(rescue).to_contain_text("演练")
+    expect(rescue).to_contain_text("只到练习小镇自己的接警台")
+    expect(rescue).not_to_contain_text("真实")
 
 
 def test_a_real_centre_has_no_practice_town(page: Page) -> None:
@@ -92,4 +110,4 @@ def test_a_real_centre_has_no_practice_town(page: Page) -> None:
     assert answer.status == 404
     expect(page.locator("main")).to_contain_text("没有练习小镇")
     expect(page.locator(".practice")).to_have_count(0)
-    expect(page.locator(".side .off")).to_contain_text("尚未开通")
+    expect(page.locator(".side .reach")).to_have_text("110、119、120 未开通")

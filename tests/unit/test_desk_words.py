@@ -113,6 +113,20 @@ def test_every_event_is_told_in_words(event: str) -> None:
     assert not steps.step(event, BODY).sentence.isascii()
 
 
+def test_how_far_a_call_for_rescue_goes_is_said_apart() -> None:
+    """In practice the switch is on for Asterisk's sake, and the dispatchers are no real ones."""
+    said = {
+        (live, practice): words.rescue_numbers(is_live=live, is_practice=practice)
+        for live in (True, False)
+        for practice in (True, False)
+    }
+    assert said[True, True] == said[False, True]
+    assert len({one.sentence for one in said.values()}) == 3
+    assert len({one.everywhere for one in said.values()}) == 3
+    assert "真实" in said[True, False].sentence
+    assert all("真实" not in one.sentence for key, one in said.items() if key != (True, False))
+
+
 def test_an_event_of_a_newer_version_is_named() -> None:
     assert steps.step("CallFlewAway", {}).sentence == "CallFlewAway"
 

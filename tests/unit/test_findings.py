@@ -184,6 +184,10 @@ def test_the_rest() -> None:
     assert_to_do(findings.of_home([], ["/h/careline.db"], "careline"), "/h/careline.db", "chown")
     assert findings.of_rescue(live=False).level is Level.NOTE
     assert findings.of_rescue(live=True).level is Level.FINE
+    practised = findings.of_rescue(live=True, practice=True)
+    assert practised.level is Level.FINE
+    assert "the town's own and nobody else" in practised.what
+    assert "leave the centre" not in practised.what
     (fallback,) = findings.of_fallback(settings(), Lines({}, {}))
     assert fallback.level is Level.DO
 
