@@ -115,6 +115,8 @@ class Emergencies:
                 await self._journal.catch_up(self._store, self._node)
         except (StoreDown, TimeoutError) as away:
             logger.warning("the emergencies are taken from the disk alone: %s", away)
+        for case in self._journal.open_cases():
+            self._picture.case_changed(emergency.PROCESS.name, case)
         for alarm, at in self._journal.open_alarms():
             self._picture.alarm_raised(alarm, at)
         for case_id in self._journal.unreadable:

@@ -27,7 +27,7 @@ from telephony.switchboard import (
     Switchboard,
     TrunkNow,
 )
-from workflows import call
+from workflows import call, emergency
 from workflows.call_facts import Call, State
 from workflows.effects import RaiseAlarm
 from workflows.errors import StoreDown
@@ -79,6 +79,8 @@ class LivePicture:
         self._node: Final = node
         self._fallbacks: Final = dict(fallbacks or {})
         self._calls: Final[dict[str, dict[str, Any]]] = {}
+        # Emergencies that are not closed, whether or not their call is still up.
+        self._emergencies: Final[dict[str, dict[str, Any]]] = {}
         # Calls that were heard and are not saved yet.
         self._arrived: Final[dict[str, Call]] = {}
         self._asking: Final[set[asyncio.Task[None]]] = set()
@@ -133,6 +135,7 @@ class LivePicture:
         return {
             "calls": list(self._calls.values()),
             "arrived": [codec.dump(arrived) for arrived in self._arrived.values()],
+            "emergencies": list(self._emergencies.values()),
             "alarms": list(self._alarms.values()),
             "seats": [asdict(seat) for seat in self._switchboard.seats.values()],
             "trunks": [asdict(trunk) for trunk in self._switchboard.trunks.values()],
@@ -206,6 +209,11 @@ class LivePicture:
                 self._calls.pop(case.id, None)
             else:
                 self._calls[case.id] = view
+        elif process == emergency.PROCESS.name:
+            if emergency.is_over(case):
+                self._emergencies.pop(case.id, None)
+            else:
+                self._emergencies[case.id] = view
         self.feed.publish(process, view)
 
     def effect_posted(self, posted: Posted) -> None:

@@ -111,6 +111,10 @@ class BoardFeed:
     def _note(self, kind: str, data: dict[str, Any]) -> None:
         was_away = self._picture.is_away
         try:
+            if kind == "order":
+                # Too many to keep: who watches orders reads them again, also after each snapshot.
+                key = ("order", data["order_no"])
+                self._feed.publish("put", _put(key, {"state": data["state"]}))
             self._picture.take(kind, data)
         except (NotReadable, KeyError):
             logger.exception("the controller sent a %s that cannot be read", kind)

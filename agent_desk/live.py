@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from sql import codec
 from workflows.call_facts import Call, Direction, State
+from workflows.emergency import Emergency, is_over
 
 JUST_ENDED: Final = 8
 NAMED_BY_CALL: Final = ("recording", "call back", "unreached")
@@ -38,6 +39,7 @@ class Picture:
         self._calls: dict[str, Call] = {}
         # Calls that the controller heard and has not saved yet; what is saved replaces them.
         self._arrived: dict[str, Call] = {}
+        self._emergencies: dict[str, Emergency] = {}
         self._alarms: dict[str, Item] = {}
         self._trunks: dict[str, Item] = {}
         self._seats: dict[str, Item] = {}
@@ -62,13 +64,12 @@ class Picture:
                 self._take_call(codec.load(Call, data))
             case "arrived":
                 self._take_arrival(codec.load(Call, data))
+            case "emergency":
+                self._take_emergency(codec.load(Emergency, data))
             case "alarm":
                 self._take_alarm(data)
-            case "trunk":
-                self._trunks[data["name"]] = dict(data)
-                self._touch("trunk", data["name"])
-            case "seat":
-                self._take_seat(data)
+            case "trunk" | "seat":
+                self._take_telephone(kind, data)
             case "ringing":
                 self._ringing[data["leg"]] = dict(data)
                 self._touch("call", data["call"])
@@ -93,7 +94,8 @@ class Picture:
         # What was live here and is not live there ended while nobody told us; the list of calls
         # has it. What had ended already stays in sight.
         self._calls = {id_: c for id_, c in self._calls.items() if c.state is State.ENDED}
-        self._arrived, self._alarms, self._trunks, self._seats = {}, {}, {}, {}
+        self._arrived, self._emergencies = {}, {}
+        self._alarms, self._trunks, self._seats = {}, {}, {}
         self._places.clear()
         for key in [*self._shown, *(("queue", queue) for queue in self._queues)]:
             self._touch(*key)
@@ -101,12 +103,14 @@ class Picture:
             self._take_call(call)
         for call in arrived:
             self._take_arrival(call)
+        for case in data.get("emergencies", ()):
+            self._take_emergency(codec.load(Emergency, case))
         for alarm in data["alarms"]:
             self._take_alarm(alarm)
         for trunk in data["trunks"]:
             self.take("trunk", trunk)
         for seat in data["seats"]:
-            self._take_seat(seat)
+            self.take("seat", seat)
         self._ringing = {}
         for ringing in data.get("ringing", ()):
             self.take("ringing", ringing)
@@ -137,6 +141,13 @@ class Picture:
             self._arrived[call.id] = call
             self._touch("call", call.id)
 
+    def _take_emergency(self, case: Emergency) -> None:
+        if is_over(case):
+            self._emergencies.pop(case.id, None)
+        else:
+            self._emergencies[case.id] = case
+        self._touch("emergency", case.id)
+
     def _take_alarm(self, alarm: Mapping[str, Any]) -> None:
         # These are named by their call, where one can read more and call back.
         subject, _, call = alarm["key"].partition("/")
@@ -144,7 +155,11 @@ class Picture:
         self._alarms[alarm["key"]] = {**alarm, "call": about}
         self._touch("alarm", alarm["key"])
 
-    def _take_seat(self, seat: Mapping[str, Any]) -> None:
+    def _take_telephone(self, kind: str, seat: Mapping[str, Any]) -> None:
+        if kind == "trunk":
+            self._trunks[seat["name"]] = dict(seat)
+            self._touch("trunk", seat["name"])
+            return
         name = seat.get("name") or self._names.get(seat["extension"], "")
         self._seats[seat["extension"]] = {**seat, "name": name}
         self._touch("seat", seat["extension"])
@@ -202,6 +217,8 @@ class Picture:
                 return self._with_ringing(call) if call else None
             case "queue":
                 return self._queue(key)
+            case "emergency":
+                return self._emergency(key)
             case "alarm":
                 return self._alarms.get(key)
             case "trunk":
@@ -237,6 +254,13 @@ class Picture:
             "waiting": len(line),
             "since": _ms(_queued_at(line[0])) if line else None,
         }
+
+    def _emergency(self, case_id: str) -> Item | None:
+        """An open emergency; its id is its call's, and it may outlast that."""
+        case = self._emergencies.get(case_id)
+        if case is None:
+            return None
+        return {"id": case.id, "state": case.state.value, "since": _ms(case.opened_at)}
 
     def _call(self, call: Call, place: int) -> Item:
         is_inbound = call.direction is Direction.INBOUND

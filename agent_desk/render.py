@@ -131,6 +131,7 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "places": places(visitor, is_practice=request.app[DESK].is_practice),
         "other_language": other_language(request),
         "help_page": help_page(request),
+        "zone": request.app[DESK].settings.centre.time_zone,
         "now": datetime.now(UTC),
     }
     return aiohttp_jinja2.render_template(template, request, frame | context, status=status)

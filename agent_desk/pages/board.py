@@ -31,7 +31,6 @@ async def show(request: web.Request) -> web.StreamResponse:
         request,
         "board.html",
         queues=queues,
-        zone=settings.centre.time_zone,
         board_words=board_words(),
     )
 
@@ -61,6 +60,7 @@ def board_words() -> dict[str, dict[str, str]]:
             name: words.call_result(name).word
             for name in ("answered", "abandoned", "busy", "no_answer", "failed")
         },
+        "case": {"alone": _("The elder is alone"), "accompanied": _("A seat is with the elder")},
         "seat": {name: words.seat_state(name) for name in SEAT_STATES},
         "reason": {name: words.seat_reason(name) for name in SEAT_REASONS},
         "trunk": {"up": _("Up"), "down": _("Not answering"), "refused": _("Refused")},

@@ -1,7 +1,7 @@
 // The live board: puts what the feed says on the screen. Text only ever enters by textContent.
 
 import { follow } from "/static/feed.js";
-import { duration, keepTicking, serverNow, setFrozen, setServerTime, tickFrom } from "/static/ticking.js";
+import { duration, keepTicking, serverNow, tickFrom } from "/static/ticking.js";
 
 const main = document.getElementById("main");
 const words = JSON.parse(main.dataset.words);
@@ -12,14 +12,13 @@ const day = new Intl.DateTimeFormat(document.documentElement.lang, {
 });
 const byId = (id) => document.getElementById(id);
 
-const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map(), today: new Map() };
+const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map(), emergency: new Map(), today: new Map() };
 const rows = new Map();
 const drawn = new WeakMap();
 const SEAT_TONES = {
   available: "act", ringing: "wait", talking: "talk", "not answering": "wait",
 };
 const RESULT_TONES = { answered: "talk" };
-let lastHeard = null;
 
 // ── small tools ────────────────────────────────────────────────────────────────────────────────
 
@@ -113,10 +112,28 @@ function showCalls() {
   const over = all.filter((call) => call.state === "ended").sort((a, b) => b.ended - a.ended);
   arrange(byId("calls"), now.map(callRow), byId("no-calls"));
   arrange(byId("ended"), over.map(callRow), byId("no-ended"));
-  const open = now.filter((call) => call.entry === "emergency").length;
+  showEmergencies(now);
+  byId("talking").textContent = now.filter((call) => call.state === "talking").length;
+}
+
+// A case has its call's id. It is open from the room's first second until it is closed, which may be
+// after the call; before that the call alone is there.
+function showEmergencies(now = [...items.call.values()].filter((call) => call.state !== "ended")) {
+  const calls = now.filter((call) => call.entry === "emergency").map((call) => call.id);
+  const cases = [...items.emergency.values()].sort((a, b) => a.since - b.since);
+  const left = cases.filter((one) => !calls.includes(one.id));
+  const open = calls.length + left.length;
   say(byId("emergencies"), "open", String(open));
   byId("emergencies").classList.toggle("sos", open > 0);
-  byId("talking").textContent = now.filter((call) => call.state === "talking").length;
+  arrange(byId("open-cases"), left.map((one) => {
+    const row = rowOf("emergency", one.id, "case-row");
+    const call = items.call.get(one.id);
+    say(row, "who", call?.who || words.other.unknown).setAttribute("href", "/calls/" + encodeURIComponent(one.id));
+    pill(row, "state", word("case", one.state), one.state === "alone" ? "alarm" : "talk");
+    tickFrom(row.querySelector("[data-f=long]"), one.since);
+    return row;
+  }));
+  byId("cases").hidden = left.length === 0;
 }
 
 // ── queues, seats, trunks, alarms ──────────────────────────────────────────────────────────────
@@ -187,41 +204,30 @@ function showToday() {
 }
 
 const show = {
-  call: showCalls, queue: showQueues, seat: showSeats, trunk: showTrunks, alarm: showAlarms,
+  call: showCalls, emergency: () => showEmergencies(), queue: showQueues, seat: showSeats, trunk: showTrunks, alarm: showAlarms,
   today: showToday,
 };
 
 // ── the link ───────────────────────────────────────────────────────────────────────────────────
 
-function link(state) {
+function linked(state) {
   const isLive = state === "live";
   main.classList.add("ready");
   const pillOf = byId("link");
   pillOf.textContent = words.other[state];
   pillOf.className = isLive ? "pill talk" : "pill wait";
-  document.body.classList.toggle("stale", !isLive);
-  // What nobody hears of any more must not look as if it went on.
-  setFrozen(!isLive);
-  byId("away").hidden = isLive;
-  if (isLive) return;
-  const what = byId("away-what");
-  what.textContent = what.dataset[state];
-  byId("away-since").textContent = lastHeard === null ? "–" : at(lastHeard);
 }
 
-let isAway = true;
 follow({
-  snapshot({ now, away, items: all }) {
-    setServerTime(now);
+  snapshot({ items: all }) {
     for (const map of Object.values(items)) map.clear();
     rows.clear();
-    for (const { kind, key, item } of all) items[kind].set(key, item);
+    for (const { kind, key, item } of all) items[kind]?.set(key, item);
     for (const draw of Object.values(show)) draw();
-    isAway = away;
-    if (!away) lastHeard = null;
-    link(away ? "away" : "live");
   },
   put(kind, key, item) {
+    // Orders are told too, and are on no board.
+    if (!(kind in items)) return;
     items[kind].set(key, item);
     show[kind]();
   },
@@ -230,19 +236,7 @@ follow({
     rows.delete(`${kind} ${key}`);
     show[kind]();
   },
-  away() {
-    isAway = true;
-    lastHeard = serverNow();
-    link("away");
-  },
-  back() {
-    isAway = false;
-    link("live");
-  },
-  lost() {
-    if (!isAway) lastHeard ??= serverNow();
-    link("lost");
-  },
+  linked,
 });
 
 keepTicking(() => {

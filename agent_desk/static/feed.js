@@ -1,13 +1,19 @@
 // The feed of the board, kept alive: numbers are checked, and a gap or a break reads the snapshot.
+// While nobody tells what happens, every page that follows it says so and stops its durations.
+
+import { serverNow, setFrozen, setServerTime } from "/static/ticking.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
 const SIGNED_OUT = 4401;
 // The server pings every 15 s but a browser does not see pings; a dead link is noticed by closing.
 
+let link = "connecting";
+let lastHeard = null;
+
 /**
- * Follow the feed for ever. `on` has: snapshot(data), put(kind, key, item), drop(kind, key),
- * away(), back(), lost().
+ * Follow the feed for ever. `on` has: snapshot(data), put(kind, key, item), drop(kind, key), and
+ * may have linked(state): "live", "away" without the controller, "lost" without the desk.
  */
 export function follow(on) {
   let wait = FIRST_WAIT_MS;
@@ -30,10 +36,10 @@ export function follow(on) {
 
     socket.addEventListener("close", (event) => {
       if (event.code === SIGNED_OUT) {
-        location.assign("/sign-in?next=" + encodeURIComponent(location.pathname));
+        signIn();
         return;
       }
-      on.lost();
+      say("lost", on);
       askWhetherSignedIn();
       setTimeout(connect, wait);
       wait = Math.min(wait * 2, LONGEST_WAIT_MS);
@@ -46,7 +52,9 @@ export function follow(on) {
 function take({ kind, data }, on) {
   switch (kind) {
     case "snapshot":
+      setServerTime(data.now);
       on.snapshot(data);
+      say(data.away ? "away" : "live", on);
       break;
     case "put":
       on.put(data.kind, data.key, data.item);
@@ -55,12 +63,35 @@ function take({ kind, data }, on) {
       on.drop(data.kind, data.key);
       break;
     case "away":
-      on.away();
+      say("away", on);
       break;
     case "back":
-      on.back();
+      say("live", on);
       break;
   }
+}
+
+/** Show how the link stands; what nobody hears of any more must not look as if it went on. */
+function say(state, on) {
+  const isLive = state === "live";
+  if (isLive) lastHeard = null;
+  else if (link === "live") lastHeard = serverNow();
+  link = state;
+  document.body.classList.toggle("stale", !isLive);
+  setFrozen(!isLive);
+  const banner = document.getElementById("away");
+  banner.hidden = isLive;
+  if (!isLive) {
+    banner.querySelector("[data-f=what]").textContent = banner.dataset[state];
+    banner.querySelector("[data-f=since]").textContent =
+      lastHeard === null ? "–" : new Date(lastHeard).toLocaleTimeString([], { hour12: false, timeZone: banner.dataset.zone });
+  }
+  on.linked?.(state);
+}
+
+// The page with what it was asked for: the seat of a table telephone, the filters of a list.
+function signIn() {
+  location.assign("/sign-in?next=" + encodeURIComponent(location.pathname + location.search));
 }
 
 // A refused WebSocket does not say why; an ended sign-in must not look like a lost connection.
@@ -68,7 +99,7 @@ async function askWhetherSignedIn() {
   try {
     const answer = await fetch("/feed", { headers: { Accept: "application/json" } });
     if (answer.status === 401) {
-      location.assign("/sign-in?next=" + encodeURIComponent(location.pathname));
+      signIn();
     }
   } catch {
     // The desk itself is away; the next connection tells.

@@ -66,8 +66,7 @@ function takeOver(html) {
 }
 
 follow({
-  snapshot({ now, items }) {
-    setServerTime(now);
+  snapshot({ items }) {
     calls.clear();
     for (const one of items) if (one.kind === "call") calls.set(one.key, one.item);
     look();
@@ -77,12 +76,10 @@ follow({
     look();
   },
   drop(kind, key) {
+    if (kind === "order" && main().querySelector(`a[href="/orders/${CSS.escape(key)}"]`)) readAgain();
     if (kind === "call") calls.delete(key);
     look();
   },
-  away() {},
-  back() {},
-  lost() {},
 });
 
 keepTicking();

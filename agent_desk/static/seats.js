@@ -24,7 +24,4 @@ follow({
     if (kind === "seat") show(key, item);
   },
   drop() {},
-  away() {},
-  back() {},
-  lost() {},
 });

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from sql.queries import calls
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk
-from workflows.events import Entry
+from tests.desk.test_calls import fresh_number, until
+from workflows.events import ElderGone, Entry, RoomOpened
 
 
 def row_of(page: Page, call_id: str, body: str = "calls") -> Locator:
@@ -187,7 +188,6 @@ def test_the_desk_restarts_and_the_board_finds_it_again(
     call.end()
 
 
-@pytest.mark.row("UI-01")
 def test_the_connection_rate_counts_who_found_nobody(page: Page, centre: Centre) -> None:
     opened(page)
     midnight = datetime.now(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0, second=0)
@@ -217,3 +217,65 @@ def test_open_emergencies_are_a_figure_of_their_own(page: Page, centre: Centre) 
     expect(figure).to_have_class(re.compile("sos"))
     call.end("1001")
     expect(figure.locator("[data-f=open]")).to_have_text(str(before))
+
+
+def test_an_emergency_that_is_open_after_its_call_is_shown_until_it_is_closed(
+    page: Page, centre: Centre
+) -> None:
+    centre.enter_elder("葛秀兰", number := fresh_number())
+    opened(page)
+    figure = page.locator("#emergencies")
+    before = int(figure.locator("[data-f=open]").inner_text())
+    call = centre.call(number, entry=Entry.EMERGENCY, callee="96000")
+    centre.tell(RoomOpened(case_id=call.id, at=datetime.now(UTC)))
+    # The case and its call are one emergency.
+    expect(figure.locator("[data-f=open]")).to_have_text(str(before + 1))
+    expect(page.locator("#cases")).to_be_hidden()
+    call.end()
+    case = page.locator("#open-cases li", has_text="葛秀兰")
+    expect(case).to_contain_text("老人身边无人接听")
+    expect(case.get_by_role("link")).to_have_attribute("href", f"/calls/{call.id}")
+    expect(figure.locator("[data-f=open]")).to_have_text(str(before + 1))
+    # A board that is opened later shows it too, also from another desk's start.
+    page.reload()
+    expect(case).to_be_visible()
+    centre.tell(ElderGone(case_id=call.id, at=datetime.now(UTC)))
+    expect(case).to_have_count(0)
+    expect(figure.locator("[data-f=open]")).to_have_text(str(before))
+
+
+def test_a_message_that_is_missed_brings_the_whole_picture_again(
+    page: Page, centre: Centre
+) -> None:
+    """The numbers of the feed are checked: a gap is read anew and never guessed over."""
+    connections: list[WebSocketRoute] = []
+    lost: list[str] = []
+    number = fresh_number()
+    centre.enter_elder("漏听者", number)
+
+    def between(socket: WebSocketRoute) -> None:
+        connections.append(socket)
+        is_first = len(connections) == 1
+
+        def pass_on(message: str | bytes) -> None:
+            if is_first and "漏听者" in json.loads(message).get("data", {}).get("item", {}).get(
+                "who", ""
+            ):
+                lost.append(str(message))
+            else:
+                socket.send(message)
+
+        socket.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket("**/feed", between)
+    opened(page)
+    missed = centre.call(number, ago_s=5)
+    until(lambda: lost, page)
+    # The next message has a number that is too high.
+    other = centre.call(fresh_number(), ago_s=5)
+    expect(row_of(page, missed.id)).to_be_visible()
+    expect(row_of(page, other.id)).to_be_visible()
+    assert len(connections) == 2, "the board connected again, once"
+    assert page.evaluate("window.untouched") is True
+    missed.end()
+    other.end()
