@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from agent_desk import trail
 from agent_desk.access import CSRF_FIELD, SAFE_METHODS, Handler, local_path, wants_page
 from agent_desk.language import gettext as _
 from agent_desk.render import page
@@ -27,6 +28,9 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         if refused.status < 400:
             raise
         own = refused.text if refused.text != f"{refused.status}: {refused.reason}" else ""
+        is_form = request.method not in SAFE_METHODS and wants_page(request)
+        if is_form and refused.status in (401, 403):
+            return await _unsent(request, refused.status, own or "")
         return _answer(request, refused.status, own or "")
     except NotFound as missing:
         return _answer(request, 404, str(missing))
@@ -51,8 +55,39 @@ def _answer(request: web.Request, status: int, detail: str) -> web.Response:
         return web.json_response({"error": detail or title}, status=status)
     return page(
         request, "error.html", status=status, title=title, advice=advice, detail=detail,
-        again="", sent=[],
+        again="", sent=[], typed=[],
     )  # fmt: skip
+
+
+async def _unsent(request: web.Request, status: int, detail: str) -> web.Response:
+    """The page for a form that came from nobody, or is too old: a page left open over a night.
+
+    It cannot be sent again by itself, as nothing tells it from what another site made the browser
+    send; so what was typed is shown, to be copied into the page once it is open again.
+    """
+    title, advice = words(status)
+    sent = await _sent(request)
+    typed = [(trail.label(name), value) for name, value in sent if trail.label(name) and value]
+    if typed:
+        advice = _(
+            "What you typed was not saved. Copy it, open the page again, and paste it there."
+        )
+    return page(
+        request, "error.html", status=status, title=title, advice=advice, detail=detail,
+        again=_page_of_form(request) if typed else "", sent=[], typed=typed,
+    )  # fmt: skip
+
+
+def _page_of_form(request: web.Request) -> str:
+    """The page on which the form stands: at its own address, or one step above that."""
+    resource = request.match_info.route.resource
+    form = resource.canonical if resource else ""
+    pages = {
+        one.canonical
+        for one in request.app.router.resources()
+        if any(route.method == "GET" for route in one)
+    }
+    return request.path if form in pages else request.path.rpartition("/")[0] or "/"
 
 
 async def _store_down(request: web.Request) -> web.Response:
@@ -70,7 +105,8 @@ async def _store_down(request: web.Request) -> web.Response:
         advice = _("Calls go on without it. Nothing was saved; send it again in a few seconds.")
     return page(
         request, "error.html", status=503, title=title, advice=advice, detail="",
-        again=local_path(request.path_qs), sent=[] if is_reading else await _sent(request),
+        again=local_path(request.path_qs), typed=[],
+        sent=[] if is_reading else await _sent(request),
     )  # fmt: skip
 
 

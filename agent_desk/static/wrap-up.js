@@ -8,6 +8,7 @@ const KEPT = ["call_class", "note", "elder_id", "content", "requirement"];
 // a form of its own, and what was typed in the former is still to be kept.
 const waiting = new Map();
 const sending = new Map();
+const ended = new Set();
 
 function fieldsOf(form) {
   const all = new FormData(form);
@@ -29,6 +30,13 @@ async function keep(address, isLast = false) {
       body: fieldsOf(form),
       headers: { "X-CSRF-Token": form.elements.csrf.value, Accept: "application/json" },
     });
+    if (answer.status === 401 || answer.status === 403) {
+      // Who is not signed in any more cannot keep anything, however often it is tried.
+      ended.add(address);
+      said.setAttribute("role", "alert");
+      said.textContent = said.dataset.ended;
+      return;
+    }
     if (!answer.ok) throw new Error(String(answer.status));
     const time = new Date().toLocaleTimeString([], { hour12: false });
     said.textContent = said.dataset.kept.replace("{time}", time);
@@ -42,6 +50,7 @@ async function keep(address, isLast = false) {
 /** Keep it by then; who goes on typing does not put it off. */
 function wait(form, ms) {
   const address = form.dataset.draft;
+  if (ended.has(address)) return;
   const timer = waiting.get(address)?.timer ?? setTimeout(() => keep(address), ms);
   waiting.set(address, { form, timer });
 }
