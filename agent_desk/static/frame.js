@@ -1,5 +1,5 @@
 // What every page needs: a form is sent once, the page can be used again after going back, and its
-// help is one key away.
+// help and its search are one key away.
 
 const sent = new WeakSet();
 
@@ -21,10 +21,15 @@ window.addEventListener("pageshow", () => {
   }
 });
 
-// "?" opens the help of this page; in a field it is a question mark.
+// "?" opens the help of this page, "/" leads into its search; in a field they are what they are.
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "?" && event.key !== "？") return;
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
   if (event.target.matches("input, textarea, select, [contenteditable]")) return;
-  document.getElementById("help")?.click();
+  if (event.key === "?" || event.key === "？") document.getElementById("help")?.click();
+  if (event.key !== "/") return;
+  const search = document.querySelector("input[type=search]");
+  if (!search) return;
+  event.preventDefault();
+  search.focus();
+  search.select();
 });

@@ -2,6 +2,7 @@
 // Of a call that goes on only the parts marked data-live are taken over; what is typed stays.
 
 import { follow } from "/static/feed.js";
+import { announce } from "/static/ringing.js";
 import { keepTicking, setServerTime, tick } from "/static/ticking.js";
 
 const AGAIN_MS = 700;
@@ -23,6 +24,8 @@ function look() {
   const now = JSON.stringify(mine());
   if (now === known) return;
   known = now;
+  const rings = mine().find(([, item]) => item.state === "ringing" && item.at.includes(seat));
+  announce(rings ? rings[1].who || rings[1].number || "?" : "");
   readAgain();
 }
 
@@ -73,10 +76,10 @@ follow({
   },
   put(kind, key, item) {
     if (kind === "call") calls.set(key, item);
+    if (kind === "order" && main().querySelector(`a[href="/orders/${CSS.escape(key)}"]`)) readAgain();
     look();
   },
   drop(kind, key) {
-    if (kind === "order" && main().querySelector(`a[href="/orders/${CSS.escape(key)}"]`)) readAgain();
     if (kind === "call") calls.delete(key);
     look();
   },

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 
-from playwright.sync_api import BrowserContext, expect
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.audio import tone_seconds, tone_times
+from tests.desk.looks import look_at
 from tests.desk.phone.place import (
     ELDER_HZ,
     SEAT_HZ,
@@ -32,6 +34,7 @@ def test_a_call_rings_in_the_page_and_both_hear_each_other(
     expect(phone.locator("[data-f=state]")).to_have_text("通话中")
     wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
     listen(elder, 2, SEAT_HZ)
+    look_at(phone, "phone-talking")
     phone.get_by_role("button", name="挂断").click()
     elder.wait_ended()
     expect(phone.locator("[data-f=state]")).to_have_text("就绪")
@@ -130,3 +133,68 @@ def test_a_second_tab_says_where_the_telephone_is_and_may_take_it_over(
     board.get_by_role("button", name="退出").click()
     wait_until(lambda: not is_registered(town), 5, "the browser is forgotten")
     expect(second).to_have_url(re.compile("/sign-in"))
+
+
+@pytest.mark.row("UI-06")
+def test_a_call_is_taken_talked_and_wrapped_up_without_a_mouse(
+    context: BrowserContext, town: Town
+) -> None:
+    """Answer, mute, hold, hang up, class, note, saving, search and help, by their keys."""
+    context.add_init_script(
+        "addEventListener('pointerdown', () => localStorage.setItem('touched', 'yes'), true)"
+    )
+    phone = take_seat(context)
+    page = context.new_page()
+    page.goto("/seat")
+    expect(page.get_by_role("heading", name="没有来电")).to_be_visible()
+    page.evaluate("localStorage.clear()")
+    keys = page.keyboard
+    elder, call = arrive(town)
+    expect(page.locator("#phone-bar").get_by_role("button", name="接听")).to_be_visible(
+        timeout=20_000
+    )
+    expect(page.locator("#seat-state")).to_contain_text("振铃")
+    keys.press("Alt+a")
+    expect(page.locator("#seat-state")).to_contain_text("通话中")
+    keys.press("Alt+m")
+    expect(phone.locator("[data-f=mute]")).to_have_attribute("aria-pressed", "true")
+    keys.press("Alt+m")
+    expect(phone.locator("[data-f=mute]")).to_have_attribute("aria-pressed", "false")
+    keys.press("Alt+h")
+    expect(page.locator("#phone-bar [data-f=state]")).to_have_text("保持中")
+    keys.press("Alt+h")
+    expect(page.locator("#phone-bar [data-f=state]")).to_have_text("通话中")
+    note = page.get_by_label("备注")
+    tab_to(page, note)
+    keys.type("问高龄补贴")
+    keys.press("Alt+2")
+    expect(page.get_by_role("radio", name="咨询服务")).to_be_checked()
+    keys.press("Alt+x")
+    elder.wait_ended()
+    expect(page.locator("#seat-state")).to_contain_text("话后整理")
+    expect(note).to_have_value("问高龄补贴")
+    keys.press("Alt+s")
+    expect(page.get_by_role("heading", name="没有来电")).to_be_visible()
+    tab_to(page, page.get_by_role("link", name="通话", exact=True))
+    keys.press("Enter")
+    expect(page).to_have_url(re.compile("/calls$"))
+    page.wait_for_load_state()
+    keys.press("/")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    keys.type("13800000001")
+    keys.press("Enter")
+    row = page.locator("tr", has=page.locator(f"a[href='/calls/{call}']"))
+    expect(row).to_contain_text("咨询服务")
+    with context.expect_page() as opened:
+        tab_to(page, row.get_by_role("link"))
+        keys.press("?")
+    expect(opened.value.get_by_role("heading", level=1)).to_contain_text("通话")
+    assert page.evaluate("localStorage.getItem('touched')") is None, "no mouse, no finger"
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    for _ in range(60):
+        if wanted.evaluate("it => it === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} is not reached by the keyboard")
