@@ -9,10 +9,11 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk.passwords import hash_password
@@ -22,9 +23,13 @@ from home import Home
 from picture import LivePicture
 from settings import Settings
 from sql import codec
+from sql.audit import Actor
 from sql.engine import Database
 from sql.migrate import first_admin, seed, upgrade
+from sql.models import MenuRow
 from sql.queries import elders
+from sql.registers import elders as register
+from sql.registers import users
 from sql.store import SqlStore
 from telephony.switchboard import SeatNow, Switchboard, TrunkNow
 from workflows.commands import RenewContacts
@@ -184,6 +189,47 @@ class Centre:
                 return elder.elder_uid
 
         return self.run(enter())
+
+    def enter_whole_elder(self, name: str, number: str, **more: object) -> str:
+        """An elder of whom everything is known; returns the unique code."""
+        fields = {
+            "full_name": name, "sex": "female", "birth_date": date(1944, 3, 21), "site": "main",
+            "living_arrangement": "alone", "risk_plan": "夜间起身易跌倒；助行器放在床尾。",
+            "main_diseases": "高血压、骨质疏松", "medication_state": "每晨服降压药一片",
+            "remark": "听力弱，请说慢一些。", **ADDRESS, **more,
+        }  # fmt: skip
+        contacts = [
+            register.Contact(None, "王小兰", "女儿", 1, True, [("+8613800000021", "13800000021")]),
+            register.Contact(None, "王建国", "儿子", 2, True, [("+8613800000022", "13800000022")]),
+        ]
+        terminals = [register.Device(None, f"T-{number[-6:]}", "one_key", None, "active")]
+        entry = register.Entry(fields, [(number, number)], contacts, terminals)
+
+        async def enter() -> str:
+            async with self.database.writing() as session:
+                elder = await register.enter(session, Actor("test"), entry, datetime.now(UTC))
+                return elder.elder_uid
+
+        return self.run(enter())
+
+    def add_user(self, name: str, role: str) -> None:
+        async def add() -> None:
+            async with self.database.writing() as session:
+                await users.add(
+                    session, Actor("test"), name=name, password=hash_password(PASSWORD), role=role,
+                    at=datetime.now(UTC),
+                )  # fmt: skip
+
+        self.run(add())
+
+    def forget_menus(self) -> None:
+        """The menu is as Careline brings it."""
+
+        async def forget() -> None:
+            async with self.database.writing() as session:
+                await session.execute(delete(MenuRow))
+
+        self.run(forget())
 
     def call(self, caller: str, *, ago_s: float = 0, **more: Any) -> Call:
         """A call comes in."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,8 +61,9 @@ class Desk:
         return (self.home.logs / "desk.log").read_text("utf-8")
 
 
-@pytest.fixture(scope="package")
-def desk_home() -> Iterator[tuple[Home, Path, Settings]]:
+@contextmanager
+def new_home() -> Iterator[tuple[Home, Path, Settings]]:
+    """A home with nothing in it, its settings file, and what that says."""
     # A Unix socket's path may have 107 characters; pytest's own folders are longer.
     folder = Path(tempfile.mkdtemp(prefix="desk-"))
     with claim_addresses(150) as block:
@@ -73,23 +75,41 @@ def desk_home() -> Iterator[tuple[Home, Path, Settings]]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="package")
-def centre(desk_home: tuple[Home, Path, Settings]) -> Iterator[Centre]:
-    home, _, settings = desk_home
+@contextmanager
+def open_centre(home: Home, settings: Settings) -> Iterator[Centre]:
     opened = Centre(home, settings)
     opened.open()
     yield opened
     opened.close()
 
 
-@pytest.fixture(scope="package")
-def desk(desk_home: tuple[Home, Path, Settings], centre: Centre) -> Iterator[Desk]:
-    started = Desk(*desk_home)
+@contextmanager
+def started_desk(home: Home, config: Path, settings: Settings) -> Iterator[Desk]:
+    started = Desk(home, config, settings)
     started.start()
     yield started
     started.stop()
     # What went wrong in a page and was only logged is a failure all the same.
     assert "Traceback" not in started.log(), started.log()
+
+
+@pytest.fixture(scope="package")
+def desk_home() -> Iterator[tuple[Home, Path, Settings]]:
+    with new_home() as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def centre(desk_home: tuple[Home, Path, Settings]) -> Iterator[Centre]:
+    home, _, settings = desk_home
+    with open_centre(home, settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="package")
+def desk(desk_home: tuple[Home, Path, Settings], centre: Centre) -> Iterator[Desk]:
+    with started_desk(*desk_home) as started:
+        yield started
 
 
 @pytest.fixture(scope="package")
@@ -114,7 +134,11 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def session_cookies(browser: Browser, desk: Desk) -> list[dict[str, object]]:
-    """Sign in once, in the way of a person."""
+    return signed_in(browser, desk)
+
+
+def signed_in(browser: Browser, desk: Desk) -> list[dict[str, object]]:
+    """Sign in once, in the way of a person; returns the cookies."""
     context = browser.new_context(locale="zh-CN", base_url=desk.url)
     sign_in(context.new_page())
     cookies = [dict(cookie) for cookie in context.cookies()]
@@ -122,9 +146,9 @@ def session_cookies(browser: Browser, desk: Desk) -> list[dict[str, object]]:
     return cookies
 
 
-def sign_in(page: Page, password: str = PASSWORD) -> None:
+def sign_in(page: Page, password: str = PASSWORD, name: str = "admin") -> None:
     page.goto("/sign-in")
-    page.get_by_label("用户名").fill("admin")
+    page.get_by_label("用户名").fill(name)
     page.get_by_label("密码").fill(password)
     page.get_by_role("button", name="登录").click()
 

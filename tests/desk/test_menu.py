@@ -7,10 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
-from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sql.models import MenuRow
 from sql.queries import menus
 from tests.desk.centre import Centre
 from workflows.menu import HOTLINE, Menu
@@ -19,12 +17,7 @@ from workflows.menu import HOTLINE, Menu
 @pytest.fixture(autouse=True)
 def _as_careline_brings_it(centre: Centre) -> Iterator[None]:
     yield
-
-    async def forget() -> None:
-        async with centre.database.writing() as session:
-            await session.execute(delete(MenuRow))
-
-    centre.run(forget())
+    centre.forget_menus()
 
 
 def in_force(centre: Centre) -> Menu:

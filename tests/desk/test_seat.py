@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
+
 import pytest
 from playwright.sync_api import Page, expect
 from sqlalchemy import text
@@ -19,6 +22,59 @@ def _nothing_left_to_wrap_up(centre: Centre) -> None:
             await session.execute(text("UPDATE call_record SET wrapped_up_at = ended_at"))
 
     centre.run(forget())
+
+
+@pytest.mark.row("ACD-16")
+@pytest.mark.row("ACD-17")
+@pytest.mark.row("PER-15")
+@pytest.mark.row("PER-16")
+@pytest.mark.row("PER-17")
+def test_all_that_is_known_of_the_caller_is_there_before_the_answer(
+    page: Page, centre: Centre
+) -> None:
+    number = fresh_number()
+    checked = datetime(2026, 3, 2, tzinfo=UTC).date()
+    centre.enter_whole_elder("王秀兰", number, entry_route_checked_on=checked)
+    centre.enter_whole_elder("李门牌", other := fresh_number(), addr_unit="")
+    earlier = centre.call(number, ago_s=3600).whole("1001")
+    page.goto("/seat?seat=1002")
+    call = centre.call(number, ago_s=9)
+    call.queue()
+    call.ring("1002")
+    expect(page.locator("#seat-state")).to_contain_text("振铃")
+    card = page.locator("#caller")
+    age = datetime.now(UTC).year - 1944
+    expect(card).to_contain_text(re.compile(rf"女 ·\s+({age}|{age - 1}) 岁"))
+    parts = ("魏都区", "文峰街道", "春秋小区", "7 号楼", "2 单元", "4 层", "402 室")
+    expect(card.locator(".address .whole")).to_have_text(parts)
+    for known in (
+        "王秀兰", "独居", "标志物 春秋广场公交站东 50 米", "进场路线 南门进，直行左转第二栋",
+        "2026-03-02", "夜间起身易跌倒；助行器放在床尾。", "高血压、骨质疏松", "每晨服降压药一片",
+        "听力弱，请说慢一些。",
+    ):  # fmt: skip
+        expect(card).to_contain_text(known)
+    beside = page.locator("#beside")
+    for name, phone in (("王小兰", "138 0000 0021"), ("王建国", "138 0000 0022")):
+        expect(beside).to_contain_text(name)
+        expect(beside.get_by_role("button", name=phone)).to_be_visible()
+    expect(beside.locator(f"a[href='/calls/{earlier.id}']")).to_be_visible()
+    order = page.locator("#open-orders li")
+    expect(order).to_have_count(1)
+    order_no = order.get_by_role("link").inner_text()
+    # The order that is chosen is the call's from then on, and its page lists the call.
+    order.get_by_role("button").click()
+    expect(page.locator("#linked-orders")).to_contain_text(order_no)
+    assert page.locator("#seat-state").get_by_text("振铃").count(), "it still rings"
+    call.end()
+    page.goto(f"/orders/{order_no}")
+    expect(page.locator(f"#calls a[href='/calls/{call.id}']")).to_be_visible()
+    # What is missing of an address is said.
+    gap = centre.call(other, ago_s=5)
+    gap.queue()
+    gap.ring("1002")
+    page.goto("/seat?seat=1002")
+    expect(page.locator("#caller")).to_contain_text("缺：单元")
+    gap.end()
 
 
 @pytest.mark.row("ACD-16")
@@ -133,3 +189,19 @@ def test_an_unknown_number_has_an_empty_card_that_is_linked(page: Page, centre: 
     page.get_by_role("button", name="是欧阳若兰来电").click()
     expect(page.get_by_role("heading", name="欧阳若兰", level=2)).to_be_visible()
     call.end()
+
+
+def test_a_tab_in_the_background_says_in_its_title_who_rings(page: Page, centre: Centre) -> None:
+    centre.enter_elder("段玉兰", number := fresh_number())
+    page.goto("/seat?seat=1002")
+    expect(page).to_have_title("我的坐席 · 颐铃 Careline")
+    front = page.context.new_page()
+    front.bring_to_front()
+    call = centre.call(number, ago_s=5)
+    call.queue()
+    call.ring("1002")
+    expect(page).to_have_title("☎ 来电 段玉兰 · 我的坐席 · 颐铃 Careline")
+    call.answer("1002")
+    expect(page).to_have_title("我的坐席 · 颐铃 Careline")
+    call.end("1002")
+    front.close()
