@@ -282,7 +282,6 @@ async def test_the_last_admin_stays(admin: Desk) -> None:
 # ── elders ───────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.row("PER-16")
 @pytest.mark.row("PER-17")
 @pytest.mark.row("PER-18")
 async def test_an_elder_is_kept_with_everything_and_the_form_gives_it_all_back(

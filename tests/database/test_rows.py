@@ -174,7 +174,6 @@ async def test_calls_are_found_newest_first_and_by_number_either_way(centre: Cen
         assert await calls.one(session, "nothing") is None
 
 
-@pytest.mark.row("REC-03")
 async def test_calls_are_found_by_elder_date_seat_result_class_and_serial(centre: Centre) -> None:
     elder = await centre.elder("陈国富", NUMBER)
     await centre.play(

@@ -1,0 +1,216 @@
+"""Every form of the route table: refused without right or token, on record when it acts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from playwright.sync_api import APIResponse, Browser, BrowserContext, Page
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from agent_desk.rights import ROLES, Right
+from agent_desk.routes import CALL, ELDER, ORDER, ROUTES, USER
+from sql.models import AuditEntry
+from tests.desk.centre import Centre
+from tests.desk.conftest import Desk, sign_in
+from tests.desk.test_calls import fresh_number
+
+Form = Mapping[str, str]
+Sent = tuple[str, Form]
+
+RIGHTS: Final = {path: right for method, path, _, right in ROUTES if method == "POST"}
+SILENT: Final = {
+    f"{CALL}/draft": "what is typed is nobody's deed before it is sent",
+    "/menu/try": "a trial changes nothing",
+    "/phone/line": "the seat that it belongs to is on record already",
+}
+ELSEWHERE: Final = frozenset({"/practice/call", "/practice/rhythm"})
+"""Only where a town plays: test_practice.py looks whether they are on record."""
+
+
+@dataclass
+class Place:
+    """What stands in the addresses: an elder, a call and orders of its own for each form."""
+
+    page: Page
+    centre: Centre
+
+    def call(self) -> str:
+        self.number = fresh_number()
+        self.uid = self.centre.enter_whole_elder("蒋玉芬", self.number)
+        return self.centre.call(self.number, ago_s=600).whole().id
+
+    def order(self) -> str:
+        self.page.goto(f"/calls/{self.call()}")
+        return self.page.locator("#linked-orders a").first.inner_text()
+
+    def hidden(self, path: str, *names: str) -> dict[str, str]:
+        self.page.goto(path)
+        form = self.page.locator("main form").last
+        return {name: form.locator(f"[name={name}]").first.input_value() for name in names}
+
+    def open_order_id(self) -> Sent:
+        self.call()
+        call = self.centre.call(self.number, ago_s=60).whole().id
+        self.page.goto(f"/calls/{call}")
+        order = self.page.locator("#open-orders [name=order_id]").first.input_value()
+        return f"/calls/{call}/orders/choose", {"order_id": order}
+
+    def caller(self) -> Sent:
+        number = fresh_number()
+        for name in ("陈国富", "李桂英"):
+            self.centre.enter_elder(name, number)
+        call = self.centre.call(number, ago_s=60).whole().id
+        self.page.goto(f"/calls/{call}")
+        return f"/calls/{call}/caller", {
+            "elder_id": self.page.locator("#caller button[name=elder_id], [name=elder_id]")
+            .first.get_attribute("value") or ""
+        }  # fmt: skip
+
+    def edit(self) -> Sent:
+        self.call()
+        path = f"/elders/{self.uid}/edit"
+        return path, {
+            **self.hidden(path, "version"), "full_name": "蒋玉芳", "numbers": fresh_number(),
+        }  # fmt: skip
+
+    def tested(self) -> Sent:
+        self.call()
+        phone = self.hidden(f"/elders/{self.uid}", "phone_id")
+        return f"/elders/{self.uid}/tested", {**phone, "result": "reachable"}
+
+    def user(self, what: str, form: Form) -> Sent:
+        name = f"用户{fresh_number()}"
+        self.centre.add_user(name, "seat")
+        self.page.goto("/users")
+        link = self.page.get_by_role("link", name=name).get_attribute("href")
+        return f"{link}/{what}", form
+
+    def menu(self, path: str) -> Sent:
+        given = self.hidden("/menu", "version")
+        return path, {**given, "key": "5", "service": "information", "queue": "hotline"}
+
+
+FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
+    f"{CALL}/orders": lambda it: (
+        f"/calls/{it.call()}/orders", {"order_id": "a" * 31 + "1", "content": "送餐"}
+    ),
+    f"{CALL}/orders/choose": Place.open_order_id,
+    f"{CALL}/wrap-up": lambda it: (
+        f"/calls/{it.call()}/wrap-up",
+        {"wrap_up_id": "a" * 32, "order_id": "b" * 32, "call_class": "other"},
+    ),
+    f"{CALL}/caller": Place.caller,
+    f"{CALL}/draft": lambda it: (f"/calls/{it.call()}/draft", {"note": "问"}),
+    f"{ORDER}/judge": lambda it: (f"/orders/{it.order()}/judge", {"content": "理发"}),
+    f"{ORDER}/close": lambda it: (f"/orders/{it.order()}/close", {"answer": "已答复"}),
+    f"{ORDER}/cancel": lambda it: (f"/orders/{it.order()}/cancel", {"reason": "重复"}),
+    "/elders/new": lambda it: ("/elders/new", {"full_name": "蒋", "numbers": fresh_number()}),
+    f"{ELDER}/edit": Place.edit,
+    f"{ELDER}/tested": Place.tested,
+    "/menu": lambda it: it.menu("/menu"),
+    "/menu/try": lambda it: it.menu("/menu/try"),
+    "/phone/seat": lambda it: ("/phone/seat", {"seat": "1002", "take_over": "1002"}),
+    "/phone/line": lambda it: ("/phone/line", {}),
+    "/phone/leave": lambda it: ("/phone/leave", {}),
+    "/users": lambda it: (
+        "/users",
+        {"name": fresh_number(), "role": "seat", "password": "three words are easy"},
+    ),
+    f"{USER}/role": lambda it: it.user("role", {"role": "supervisor"}),
+    f"{USER}/password": lambda it: it.user("password", {"password": "three words are easy"}),
+    f"{USER}/active": lambda it: it.user("active", {"active": "no"}),
+    "/sign-out": lambda it: ("/sign-out", {}),
+}  # fmt: skip
+"""Forms that do something, by their route; the seat's stand in the order in which they are used."""
+
+
+@pytest.fixture(scope="module")
+def admin(browser: Browser, desk: Desk) -> Iterator[BrowserContext]:
+    context = browser.new_context(locale="zh-CN", base_url=desk.url)
+    page = context.new_page()
+    sign_in(page)
+    page.wait_for_url("**/")
+    yield context
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def strangers(browser: Browser, desk: Desk, centre: Centre) -> Iterator[dict[str, BrowserContext]]:
+    """Somebody of each role, signed in; also of a role that nobody knows, which has no right."""
+    contexts = {}
+    for role in ("seat", "supervisor", "nobody"):
+        name = f"{role} of every form"
+        centre.add_user(name, role)
+        contexts[role] = context = browser.new_context(locale="zh-CN", base_url=desk.url)
+        page = context.new_page()
+        sign_in(page, name=name)
+        page.wait_for_url("**/")
+    yield contexts
+    for context in contexts.values():
+        context.close()
+
+
+def on_record(centre: Centre) -> int:
+    async def count(session: AsyncSession) -> int:
+        return await session.scalar(select(func.count()).select_from(AuditEntry)) or 0
+
+    return centre.read(count)
+
+
+def last_entry(centre: Centre) -> AuditEntry:
+    async def newest(session: AsyncSession) -> AuditEntry:
+        found = await session.scalar(select(AuditEntry).order_by(AuditEntry.id.desc()).limit(1))
+        assert found
+        return found
+
+    return centre.read(newest)
+
+
+def token_of(context: BrowserContext) -> str:
+    """The token of this sign-in's forms: every page has it, also one that refuses."""
+    page = context.pages[0]
+    page.goto("/help")
+    text = page.context.request.get("/nothing", headers={"Accept": "text/html"}).text()
+    found = re.search(r'name="csrf" value="([^"]+)"', text)
+    assert found
+    return found[1]
+
+
+def post(context: BrowserContext, path: str, form: Form) -> APIResponse:
+    return context.request.post(path, form=dict(form), max_redirects=0)
+
+
+def test_every_form_is_in_the_table() -> None:
+    """A form that is added later is walked too."""
+    assert set(FORMS) | ELSEWHERE | {"/sign-in"} == set(RIGHTS)
+
+
+@pytest.mark.parametrize("route", FORMS)
+def test_a_form_does_nothing_without_right_or_token_and_is_on_record_with_them(
+    admin: BrowserContext, strangers: dict[str, BrowserContext], centre: Centre, route: str
+) -> None:
+    path, form = FORMS[route](Place(admin.pages[0], centre))
+    before = on_record(centre)
+    token = {"csrf": token_of(admin)}
+    for wrong in ({}, {"csrf": ""}, {"csrf": "guess"}, {"csrf": token_of(strangers["seat"])}):
+        assert post(admin, path, {**form, **wrong}).status == 403
+    for role, context in strangers.items():
+        if RIGHTS[route] not in ROLES.get(role, frozenset()) and RIGHTS[route] is not Right.ANYONE:
+            assert post(context, path, {**form, "csrf": token_of(context)}).status == 403, role
+    assert on_record(centre) == before, "nothing was done"
+    answer = post(admin, path, {**form, **token})
+    assert answer.status < 400, answer.text()
+    if route in SILENT:
+        assert on_record(centre) == before, SILENT[route]
+        return
+    assert on_record(centre) > before, "it is on record"
+    centre.forget_menus()
+    entry = last_entry(centre)
+    assert entry.by == "admin"
+    assert entry.address == "127.0.0.1"
+    assert entry.permission == RIGHTS[route].value
