@@ -618,9 +618,9 @@ async def test_a_case_whose_first_fact_is_lost_is_begun_by_the_next_look(start: 
 async def test_a_step_that_hangs_loses_its_claim_and_holds_up_no_other_case(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
     monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
     controller = await accompanied(start)
+    monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
     controller.hold = asyncio.Event()
     variables = [f"CARELINE_CALL={OTHER}", "CARELINE_PARTY=caller"]
     other = {**ELDER, "Uniqueid": OTHER, "ChanVariable": variables}
