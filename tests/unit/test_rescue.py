@@ -79,7 +79,7 @@ class Asterisk:
 
     async def action(self, name: str, timeout_s: float = 5, **fields: Any) -> dict[str, str]:
         if name == "Getvar":
-            assert fields == {"Channel": CASE, "Variable": "SHARED(OWNER)"}
+            assert fields["Variable"] == "SHARED(OWNER)"
             return {"Value": self.owner}
         self.asked.append((name, fields))
         if self.refuses is not None and name in ("Originate", "Setvar"):
