@@ -3,6 +3,12 @@
 A seat that has is rung by the same name, PJSIP/1001, as one with a telephone on the table. Its
 entry stands before the endpoint of pjsip.conf (asterisk_conf/templates/sorcery.conf.j2), with what
 a browser needs and a password that is good for one connection. Nothing here knows a call.
+
+The entries are written over AMI and not over ARI. Asterisk reads them at every request, so that one
+that is taken back is refused from the next request on, as with ARI; a talk goes on. They lie on the
+disk: a restarted Asterisk has them still, where ARI's would be gone until somebody made them again,
+and is held to the desk's word as soon as we are connected. And no ARI module is loaded, which could
+do far more to calls than this and would have to be kept from everybody.
 """
 
 from __future__ import annotations

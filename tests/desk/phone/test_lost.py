@@ -8,8 +8,9 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -29,7 +30,7 @@ from tests.desk.phone.place import (
     wait_for_table,
 )
 from tests.faults.test_calls_outlive import asterisk_pid
-from tests.house import Town, listen
+from tests.house import House, Town, listen
 from tests.observer import Observer, wait_until
 from tests.telephone import Leg
 
@@ -172,11 +173,21 @@ def test_a_browser_that_changes_its_network_does_not_stand_in_its_own_way(
     talk(phone, town).hang_up()
 
 
+def on_disk(house: House) -> set[str]:
+    """What Asterisk has written down in its own database."""
+    (file,) = house.home.asterisk.rglob("astdb.sqlite3")
+    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as kept:
+        return {key for (key,) in kept.execute("SELECT key FROM astdb")}
+
+
 def test_a_restarted_asterisk_has_the_telephone_again(browser: Browser, own_town: Town) -> None:
     house = own_town.house
     with person(browser, own_town, house.ready["desk"]) as context:
         phone = take_seat(context)
+        # Asterisk writes it down a moment after it has taken it.
+        wait_until(lambda: "/desk/endpoint/1001" in on_disk(house), 10, "the seat's choice on disk")
         os.kill(asterisk_pid(house), signal.SIGKILL)
+        assert "/desk/endpoint/1001" in on_disk(house), "the next Asterisk knows the seat's choice"
         said = phone.locator("#phone [data-f=state]")
         noticed(lambda: said.inner_text() == "未连接", "an Asterisk that died")
         expect(said).to_have_text("就绪", timeout=60_000)

@@ -17,7 +17,9 @@ from tests.desk.phone.place import (
     hears,
     is_registered,
     reach_carrier,
+    state_of,
     take_seat,
+    wait_for_table,
 )
 from tests.house import Town, listen
 from tests.observer import wait_until
@@ -106,6 +108,26 @@ def test_a_closed_tab_is_not_rung_any_more(context: BrowserContext, town: Town) 
     elder, _call = arrive(town)
     table.wait_ringing(15).wait_talking()
     elder.hang_up()
+
+
+def test_an_emergency_rings_where_the_seat_has_chosen_and_not_beside_it(
+    context: BrowserContext, town: Town
+) -> None:
+    phone = take_seat(context)
+    table = town.carrier.phone("1001").rings()
+    elder = town.carrier.call("96000", "13800000005", tone=ELDER_HZ).wait_talking()
+    phone.get_by_role("button", name="接听").click(timeout=15_000)
+    expect(state_of(phone)).to_have_text("通话中")
+    wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
+    listen(elder, 3)
+    elder.hang_up()
+    expect(state_of(phone)).to_have_text("就绪")
+    assert tone_seconds(elder.heard(), SEAT_HZ) > 1
+    assert table.legs() == [], "nor does the one on the table ring"
+    # The seat chooses otherwise.
+    phone.get_by_role("button", name="离开坐席").click()
+    wait_until(lambda: not is_registered(town), 10, "the browser is forgotten")
+    wait_for_table(town)
 
 
 def test_a_second_tab_says_where_the_telephone_is_and_may_take_it_over(
