@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tests.audio import tone_seconds
+from tests.desk_visitor import DeskVisitor
 from tests.faults.site import AWAY_S, Site
 from tests.house import listen
 from tests.observer import wait_until
@@ -26,7 +27,8 @@ HELD: Final = ("room", "talk", "queue", "menu", "way")
 class Scene:
     """One call. `seat` is who talks with the elder, if anybody; `is_over` after the hang-up.
 
-    `elder` is the receiver in the elder's hand; None when the carrier took it away.
+    `elder` is the receiver in the elder's hand; None when the carrier took it away. `since` and
+    `since_carrier` count the events before it; `contacts` are those whom the dialplan may call.
     """
 
     site: Site
@@ -37,6 +39,8 @@ class Scene:
     seat: str = ""
     is_over: bool = False
     away_s: float = AWAY_S
+    since_carrier: int = 0
+    contacts: tuple[str, ...] = ()
 
     @property
     def where(self) -> str:
@@ -83,12 +87,18 @@ class Scene:
 
 def dial(site: Site, number: str) -> Scene:
     """An elder who nobody knows calls; returns when the centre has answered."""
-    caller = str(next(site.callers))
+    return dial_as(site, number, str(next(site.callers)))
+
+
+def dial_as(site: Site, number: str, caller: str, contacts: tuple[str, ...] = ()) -> Scene:
+    since_carrier = len(site.carrier.observer.events)
     since = {seat: len(phone.observer.events) for seat, phone in site.phones.items()}
     seen = len(site.observer.events)
     elder = site.carrier.call(number, caller, tone=ELDER).wait_talking(20)
     call_id = site.observer.wait_for("CallArrived", 10, seen)["Call"]
-    return Scene(site, caller, call_id, elder, since)
+    return Scene(
+        site, caller, call_id, elder, since, since_carrier=since_carrier, contacts=contacts
+    )
 
 
 def nobody(site: Site) -> Scene:
@@ -166,6 +176,17 @@ def emergency_room(site: Site) -> Scene:
     return scene
 
 
+def emergency_alone(site: Site) -> Scene:
+    """The elder called for help, phones ring, and nobody has come yet; a relative is on record."""
+    site.seats_ring()
+    caller, relative = str(next(site.callers)), str(next(site.callers))
+    site.carrier.number(relative).rings()
+    DeskVisitor(site.house).enter("测试老人", caller, (relative,))
+    scene = dial_as(site, EMERGENCY, caller, (relative,))
+    wait_until(lambda: scene.where == "room", 30, "the room")
+    return scene
+
+
 STAGES: Final[dict[str, Callable[[Site], Scene]]] = {
     "menu": menu,
     "waiting": waiting,
@@ -173,5 +194,6 @@ STAGES: Final[dict[str, Callable[[Site], Scene]]] = {
     "talking": talking,
     "recording": recording,
     "wrapping-up": wrapping_up,
+    "emergency-alone": emergency_alone,
     "emergency-room": emergency_room,
 }

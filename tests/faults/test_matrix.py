@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from tests.faults.faults import FAULTS, LASTS
+from tests.faults.pictures import assert_true_picture
 from tests.faults.site import Site
 from tests.faults.stages import (
     COMPLAINTS,
@@ -31,7 +32,8 @@ from tests.observer import wait_until
 
 CHOICE: Final = (
     ("controller-killed", "emergency-room"),
-    ("controller-stopped", "emergency-room"),
+    ("controller-killed", "emergency-alone"),
+    ("controller-stopped", "emergency-alone"),
     ("ami-half-open", "emergency-room"),
     ("database-away", "emergency-room"),
     ("disk-full", "emergency-room"),
@@ -51,6 +53,7 @@ SOON_S: Final = 15.0
 """A wrap-up, a look at Asterisk's lists, a ring; less than a phone takes to register again."""
 MISSED_S: Final = 45.0
 """It is asked every 30 s and has three for its answer."""
+UNANSWERED: Final = ("menu", "waiting", "ringing", "emergency-alone")
 PAIRS: Final = [(fault, stage) for fault in FAULTS for stage in STAGES]
 
 
@@ -86,14 +89,16 @@ def test_the_call_and_its_truth_survive(site: Site, fault: str, stage: str, away
         if fault in LASTS:
             scene.goes_on()
     scene.assert_held()
+    assert_true_picture(site)
     scene.goes_on()
     site.pause_seats(False)
     site.hang_up_all()
     site.assert_silent()
-    cut = fault == "asterisk-killed" and stage in ("menu", "waiting", "ringing")
+    cut = fault == "asterisk-killed" and stage in UNANSWERED
     assert_row(scene, {"abandoned" if cut else "answered"})
     assert_recording(scene, may_be_missing=fault in ("disk-full", "asterisk-killed"))
     assert_seats(site)
+    assert_true_picture(site)
     assert_nobody_dialled_twice(scene, answers_once=fault != "phone-gone")
 
 
