@@ -474,6 +474,7 @@ async def test_nothing_is_claimed_without_asterisk_or_while_something_lies(
     controller.hold = asyncio.Event()
     controller.asterisk.urgent.put_nowait(room())
     await controller.until(lambda: controller.rescue.claimable() == [])
+    monkeypatch.setattr(rescue_steps, "STALE_S", 30.0)
     controller.hold.set()
     await controller.until(lambda: controller.rescue.claimable() == [CASE])
     await controller.hears(cast("dict[str, Any]", None))
@@ -562,7 +563,7 @@ async def accompanied(start: Start) -> Controller:
     controller.asterisk.channels = [ELDER, SEAT]
     controller.asterisk.members = [CASE, "s1"]
     await controller.hears({"Event": "ConfbridgeJoin", **SEAT})
-    assert is_claimed(controller)
+    await controller.until(lambda: is_claimed(controller))
     return controller
 
 
@@ -618,15 +619,17 @@ async def test_a_case_whose_first_fact_is_lost_is_begun_by_the_next_look(start: 
 async def test_a_step_that_hangs_loses_its_claim_and_holds_up_no_other_case(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
     controller = await accompanied(start)
     monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
     controller.hold = asyncio.Event()
     variables = [f"CARELINE_CALL={OTHER}", "CARELINE_PARTY=caller"]
     other = {**ELDER, "Uniqueid": OTHER, "ChanVariable": variables}
     controller.asterisk.channels = [*controller.asterisk.channels, other]
     await controller.hears(left())
     await controller.until(lambda: CASE in controller.doubts)
+    # From here on a slow disk is no step that hangs.
+    monkeypatch.setattr(rescue_steps, "STALE_S", 30.0)
     await controller.hears({**room(), "Call": OTHER})
     await controller.until(lambda: controller.rescue.claimable() == [OTHER])
     assert CASE in controller.doubts
