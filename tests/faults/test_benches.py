@@ -37,7 +37,7 @@ def run(*words: str) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(ended.stdout)
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SHORT)
 def test_a_bench_measures_and_loses_nothing(name: str) -> None:
     code, found = run(name, *SHORT[name])
