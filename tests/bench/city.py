@@ -57,6 +57,7 @@ FIRST_SEAT: Final = 1001
 AT_ONCE: Final = 5000
 FIRST_ELDER: Final = 2
 """The first elder is the one of the pattern."""
+WRITE_BACK: Final = "PRAGMA wal_checkpoint(TRUNCATE)"
 STRANGERS: Final = 0.12
 """Calls from numbers that belong to nobody."""
 
@@ -105,10 +106,10 @@ def fill(url: str, pattern: Pattern, elders: int, until: datetime) -> None:
         for model, rows in _orders(elders, until):
             _put(connection, model, rows)
         _follow(connection, pattern)
-    if engine.dialect.name == "postgresql":
-        # The server does so by itself within minutes of so many new rows.
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.execute(text("VACUUM ANALYZE"))
+    # Either database does so by itself, though not within one transaction of so many rows.
+    tidy = "VACUUM ANALYZE" if engine.dialect.name == "postgresql" else WRITE_BACK
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(tidy))
     engine.dispose()
 
 
