@@ -78,7 +78,9 @@ def look_at(page: Page, name: str, language: str = "zh-CN") -> None:
             page.screenshot(
                 path=LOOKS / f"{name}-{width}-{scheme}.png", full_page=True, animations="disabled"
             )
-            # What a scheme changes is its colours.
+            # What a scheme changes is its colours, and these are the same at every width.
+            if scheme == "dark" and width != max(WIDTHS):
+                continue
             rules = ["color-contrast"] if scheme == "dark" else None
             violations = page.evaluate(VIOLATIONS, rules)
             assert not violations, f"{name} at {width}, {scheme}: {violations}"
