@@ -45,7 +45,7 @@ def asterisk_http(town: Town) -> str:
 
 
 def desk_of(town: Town) -> str:
-    return urlsplit(town.house.ready["desk"]).netloc
+    return str(urlsplit(town.house.ready["desk"]).netloc)
 
 
 def cookie_of(context: BrowserContext) -> str:
