@@ -58,7 +58,7 @@ def test_a_contact_on_the_card_is_called_by_the_telephone_that_is_open(
     page.goto("/seat")
     far = family(town)
     page.locator("#beside [data-dial]").click()
-    leg = far.wait_ringing().wait_talking()
+    leg = far.wait_ringing(20).wait_talking(20)
     expect(page.locator("#phone-bar [data-f=state]")).to_have_text("通话中")
     wait_until(lambda: hears(phone, ELDER_HZ), 8, "the daughter's tone in the browser")
     leg.hang_up()
@@ -93,7 +93,7 @@ def test_a_link_from_elsewhere_fills_the_number_in_and_calls_nobody(
     expect(phone.get_by_label("要拨的号码")).to_have_value(FAMILY)
     assert far.legs() == []
     phone.get_by_role("button", name="拨号", exact=True).click()
-    far.wait_ringing().wait_talking().hang_up()
+    far.wait_ringing(20).wait_talking(20).hang_up()
 
 
 def test_a_call_that_the_seat_dialled_comes_back_after_a_reload(
@@ -102,7 +102,7 @@ def test_a_call_that_the_seat_dialled_comes_back_after_a_reload(
     phone = take_seat(context)
     far = family(town)
     dial(phone, FAMILY)
-    leg = far.wait_ringing().wait_talking()
+    leg = far.wait_ringing(20).wait_talking(20)
     expect(state_of(phone)).to_have_text("通话中")
     listen(leg, 1)
     phone.reload()

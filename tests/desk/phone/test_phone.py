@@ -51,7 +51,7 @@ def test_hold_mute_and_dialling_out(context: BrowserContext, town: Town) -> None
     far = town.carrier.number("13900000009").answers(0.2, ELDER_HZ)
     phone.get_by_label("要拨的号码").fill("139 0000 0009")
     phone.get_by_role("button", name="拨号", exact=True).click()
-    leg = far.wait_ringing().wait_talking()
+    leg = far.wait_ringing(20).wait_talking(20)
     expect(state).to_have_text("通话中")
     wait_until(lambda: hears(phone, ELDER_HZ), 8, "the other side's tone in the browser")
     listen(leg, 2)

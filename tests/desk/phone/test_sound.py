@@ -48,7 +48,7 @@ def talk_to(town: Town, phone: Page) -> Leg:
     reach_carrier(town)
     far = town.carrier.number(FAR).answers(0.2, ELDER_HZ)
     dial(phone, FAR)
-    leg = far.wait_ringing().wait_talking()
+    leg = far.wait_ringing(20).wait_talking(20)
     expect(state_of(phone)).to_have_text("通话中")
     return leg
 
