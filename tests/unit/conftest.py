@@ -3,6 +3,7 @@ for the disk."""
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -17,3 +18,9 @@ def _quick_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """No machine loses its power here. That what must last is written through is asked of the real
     system call in tests/database."""
     monkeypatch.setattr(os, "fsync", lambda _file: None)
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded lives to the end: looking through it for rubbish again and again took a fifth
+    of the time."""
+    gc.freeze()

@@ -15,7 +15,7 @@ import pytest
 
 from emergencies import Emergencies
 from sql.local_journal import LocalJournal
-from telephony import dialler, lease, rescue_steps
+from telephony import dialler, doubts, lease, rescue_steps
 from telephony import rescue as rescue_module
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.cel import Fate, FateKind
@@ -52,6 +52,17 @@ NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 UNKNOWN: Final = Fate(FateKind.UNKNOWN)
 CASE: Final = "n-1.1"
 FIRST, SECOND = f"{CASE}-A1", f"{CASE}-A2"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a controller waits for seconds for, between two looks at the rooms for example."""
+    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(rescue_module, "TRY_AGAIN_S", 0.05)
+    monkeypatch.setattr(doubts, "CALM_S", 0.1)
+    monkeypatch.setattr(dialler, "UNSEEN_S", 0.1)
+
+
 CONNECTED: Final = {"Event": "Connected"}
 
 
@@ -470,7 +481,6 @@ async def test_nothing_is_claimed_without_asterisk_or_while_something_lies(
     controller = await dialled_once(start)
     assert controller.rescue.claimable() == [CASE]
     monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
     controller.hold = asyncio.Event()
     controller.asterisk.urgent.put_nowait(room())
     await controller.until(lambda: controller.rescue.claimable() == [])
@@ -586,7 +596,6 @@ async def test_a_case_that_fails_again_and_again_is_left_to_the_dialplan(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     controller = await accompanied(start)
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.05)
     controller.poison = {PersonLeft, CaseFound}
     tried: list[str] = []
     adopt = controller.rescue._adopt
@@ -621,7 +630,6 @@ async def test_a_step_that_hangs_loses_its_claim_and_holds_up_no_other_case(
 ) -> None:
     controller = await accompanied(start)
     monkeypatch.setattr(rescue_steps, "STALE_S", 0.3)
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.1)
     controller.hold = asyncio.Event()
     variables = [f"CARELINE_CALL={OTHER}", "CARELINE_PARTY=caller"]
     other = {**ELDER, "Uniqueid": OTHER, "ChanVariable": variables}
@@ -652,7 +660,6 @@ async def test_what_no_event_told_is_seen_in_the_rooms(
     start: Start, monkeypatch: pytest.MonkeyPatch, missed: str
 ) -> None:
     """A room without a case, a case without a room, and others in it than the case knows."""
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.05)
     if missed == "room opened":
         controller = start()
         controller.asterisk.channels = []
@@ -683,7 +690,6 @@ async def test_what_no_event_told_is_seen_in_the_rooms(
 async def test_a_case_that_was_closed_with_its_elder_in_the_room_is_shown_until_that_is_over(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.02)
     controller = await dialled_once(start)
     await controller.hears(room("gone"))
     await controller.until(lambda: controller.doubts == [CASE])
@@ -699,7 +705,6 @@ async def test_a_look_at_rooms_that_are_as_known_changes_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     controller = await accompanied(start)
-    monkeypatch.setattr(rescue_module, "LOOK_EVERY_S", 0.02)
     told = list(controller.told)
     looked: list[frozenset[str]] = []
     look = controller.rescue._differences
