@@ -197,7 +197,9 @@ def test_guessing_is_slowed_and_the_waiting_time_is_said(stranger: Page) -> None
     for _ in range(6):
         stranger.get_by_label("用户名").fill("guesser")
         stranger.get_by_label("密码").fill("wrong")
-        stranger.get_by_role("button", name="登录").click()
+        # The page before has an alert too, and goes on being there for a moment.
+        with stranger.expect_navigation():
+            stranger.get_by_role("button", name="登录").click()
         expect(stranger.get_by_role("alert")).to_be_visible()
     expect(stranger.get_by_role("alert")).to_contain_text("失败次数过多。请等待")
 

@@ -182,7 +182,8 @@ def test_the_desk_restarts_and_the_board_finds_it_again(
     expect(page.locator("#away")).to_contain_text("与工作台的连接中断")
     call = centre.call("+8613566660001")
     desk.start()
-    expect(row_of(page, call.id)).to_be_visible()
+    # It asks again after 8 s at the latest, and then draws.
+    expect(row_of(page, call.id)).to_be_visible(timeout=20_000)
     expect(page.locator("#link")).to_have_text("实时")
     assert page.evaluate("window.untouched") is True
     call.end()
