@@ -166,6 +166,13 @@ def print_table(rows: dict[str, Row], shown: dict[str, Shown], commit: str) -> N
     print(f"{whole_in_all} of {len(rows)} rows are shown whole, on commit {commit}")
 
 
+def print_second_tries(results: Mapping[str, Any]) -> None:
+    """Name the tests that passed only when they were run once more on the same commit."""
+    for nodeid, result in results.get("tests", {}).items():
+        if result.get("again") and result["passed"]:
+            print(f"passed only at a second try: {nodeid}")
+
+
 def state_of(row: Row, shown: Shown) -> str:
     """What is known of the row, in a few words: shown, in part, or not."""
     if not shown.tests:
@@ -198,6 +205,7 @@ def main() -> int:
         print(json.dumps(as_json(rows, shown), indent=1))
     else:
         print_table(rows, shown, results["commit"])
+        print_second_tries(results)
     return 0
 
 

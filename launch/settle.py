@@ -33,6 +33,7 @@ from practice import choose, is_service, settings_in
 from settings import EXAMPLE, BadConfig, Settings, load, split
 
 CANNOT_START: Final = 2
+INTERRUPTED: Final = 130
 
 
 class AlreadyRunning(Exception):
@@ -188,6 +189,9 @@ def from_command_line(
     ) as cause:  # fmt: skip
         say(str(cause))
         return CANNOT_START
+    except KeyboardInterrupt:
+        say("stopped; what was half done is made anew at the next start")
+        return INTERRUPTED
     except OSError as cause:
         say(f"{cause.filename or home.root}: {cause.strerror}; mend that and start again")
         return CANNOT_START

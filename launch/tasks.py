@@ -85,22 +85,28 @@ class PartsRun:
         failed = {part: self._failed_in(part) for part in codes if codes[part] == TESTS_FAILED}
         if sum(map(len, failed.values())) > MOST_LOOKED_AT_AGAIN:
             return dict(codes)
-        second = {}
+        counts = dict(codes)
         for part, names in failed.items():
-            second[part] = self.run(part, "--last-failed", "--last-failed-no-failures", "none")
-            if second[part] == 0:
+            # Without a name it was no test that failed: nothing to be run alone.
+            if names and self.run(part, "--last-failed") == 0:
+                counts[part] = 0
                 say(f"passed only alone, and want mending: {', '.join(names)}")
-        return {**codes, **second}
+        return counts
 
     def _failed_in(self, part: str) -> list[str]:
         """The tests that failed in the part's last run, as pytest noted them."""
         notes = self.checkout / "results" / f"{part}.cache" / "v" / "cache" / "lastfailed"
-        return list(json.loads(notes.read_text("utf-8")))
+        try:
+            return list(json.loads(notes.read_text("utf-8")))
+        except FileNotFoundError:
+            return []
 
     def interrupt(self) -> None:
-        """Pass Ctrl-C on."""
+        """Pass Ctrl-C on, and let every one clear away what it has started."""
         for program in self.running:
             program.send_signal(signal.SIGINT)
+        for program in self.running:
+            program.wait()
 
 
 def run_parts(

@@ -47,9 +47,14 @@ class RowResults:
                 self.marks[item.nodeid] = marks
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.nodeid in self.marks:
-            now = None if report.skipped else report.passed
+        if report.nodeid not in self.marks:
+            return
+        if not report.passed:
+            now = None if report.skipped else False
             self.outcomes[report.nodeid] = worse(self.outcomes.get(report.nodeid, True), now)
+        elif report.when == "teardown":
+            # Not before its end: one that was interrupted in the middle has shown nothing.
+            self.outcomes.setdefault(report.nodeid, True)
 
     def pytest_sessionfinish(self) -> None:
         if not self.outcomes:
@@ -65,7 +70,10 @@ class RowResults:
         tests = kept["tests"] if kept.get("commit") == self.commit else {}
         for nodeid, rows in self.marks.items():
             if nodeid in self.outcomes or nodeid not in tests:
+                had_failed = nodeid in tests and tests[nodeid]["passed"] is False
                 tests[nodeid] = {"rows": rows, "passed": self.outcomes.get(nodeid)}
+                if had_failed:
+                    tests[nodeid]["again"] = True
         RESULTS.write_text(
             json.dumps(
                 {"commit": self.commit, "at": datetime.now(UTC).isoformat(), "tests": tests},

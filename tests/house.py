@@ -148,6 +148,13 @@ class House:
     def wait_ended(self, timeout: float = 30) -> int:
         return self.process.wait(timeout)
 
+    def end_asterisk(self) -> None:
+        """End an Asterisk that outlived the rest, as it does when that is killed."""
+        with contextlib.suppress(OSError, ValueError):
+            pid = int((self.home.asterisk / "run" / "started.pid").read_text("ascii"))
+            if str(self.home.root).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+
     def close(self) -> None:
         """Let go of the pipes of an ended process."""
         self.process.wait(10)
@@ -221,6 +228,7 @@ def running(
                     house.wait_ended(END_S)
         if is_stuck := house.process.poll() is None:
             house.process.kill()
+            house.end_asterisk()
         house.close()
         assert not is_stuck, f"Ctrl-C did not end it: {house.said[-20:]}"
 

@@ -125,6 +125,8 @@ def knows(request: str, password: str) -> bool:
         return False
     given = {key: quoted or bare for key, quoted, bare in
              re.findall(r'(\w+)=(?:"([^"]*)"|([^,\s]+))', found[1])}  # fmt: skip
+    if not given.keys() >= {"username", "uri", "nc", "cnonce", "qop", "nonce", "response"}:
+        return False
     method = request.split(" ", 1)[0]
     secret = md5(f"{given['username']}:{REALM}:{password}")
     asked = md5(f"{method}:{given['uri']}")

@@ -223,6 +223,7 @@ def test_a_carrier_that_asks_for_the_password_is_registered_with_and_called_thro
         _send_register(centre)
         wait_until(lambda: registrar.proven, 15, "a proven REGISTER", lambda: registrar.requests)
         assert {r.split(" ", 1)[0] for r in registrar.proven} == {"REGISTER"}
+        assert all('username="centre"' in request for request in registrar.proven)
         wait_until(lambda: _registration(centre) == "Registered", 15, "it is accepted")
         centre.wait_reachable("registrar")
         seat = telephones.phone("1001").dials("13900000077")

@@ -87,6 +87,7 @@ def wait_in_menu(town: Town, call_id: str) -> None:
 @pytest.mark.row("REC-01", part="calls")
 @pytest.mark.row("REC-04")
 @pytest.mark.row("WO-05")
+@pytest.mark.row("ACD-13", part="telephone")
 def test_a_call_reaches_a_seat_is_recorded_and_becomes_an_order(town: Town, tmp_path: Path) -> None:
     house = town.house
     uid = house.enter_elder("测试老人甲", "+8637412345678")

@@ -17,7 +17,6 @@ ORDERS = "SELECT id, origin, call_back_no, status FROM work_order ORDER BY order
 TIES = "SELECT call_id, order_id FROM call_order ORDER BY call_id"
 
 
-@pytest.mark.row("ACD-13", part="telephone")
 async def test_a_second_missed_call_joins_the_open_call_back(centre: Centre) -> None:
     for id_ in ("c1", "c2"):
         await centre.play(arrived(id_), queued(id_), ended(id_))

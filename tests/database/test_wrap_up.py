@@ -21,7 +21,6 @@ def wish(id_: str, by: str, note: str, seconds: float = 60, **more: object) -> W
     )  # fmt: skip
 
 
-@pytest.mark.row("ACD-19", part="wrap-up")
 async def test_what_the_call_was_about_stands_in_its_row_and_on_record(centre: Centre) -> None:
     first = wish("w1", "张敏", HOSTILE)
     await centre.play(arrived(), answered(), ended(at=after(50)), first, first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import ssl
 import subprocess
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from launch.settle import INTERRUPTED
 from tests.faults.test_start import refused, start_without_waiting
-from tests.house import running, start, write_config
+from tests.house import House, running, start, write_config
 from tests.observer import wait_until
 from tests.telephone import Block, claim_addresses
 
@@ -31,7 +33,11 @@ def config(open_place: Path, block: Block) -> Path:
 def test_one_ctrl_c_ends_everything_and_the_only_line_on_stdout_was_the_ready_one(
     open_place: Path, config: Path, block: Block
 ) -> None:
-    house = start(open_place / "home", config)
+    with ended_afterwards(start(open_place / "home", config)) as house:
+        only_one_line_and_one_ctrl_c(house, block)
+
+
+def only_one_line_and_one_ctrl_c(house: House, block: Block) -> None:
     assert house.ready == {
         "ready": True,
         "desk": f"http://{block.centre}:8080",
@@ -46,19 +52,31 @@ def test_one_ctrl_c_ends_everything_and_the_only_line_on_stdout_was_the_ready_on
     assert house.living() == []
     assert house.process.stdout is not None
     assert house.process.stdout.read() == ""
-    house.close()
+
+
+@contextlib.contextmanager
+def ended_afterwards(house: House) -> Iterator[House]:
+    """Whatever a test finds, nothing of the house lives on."""
+    try:
+        yield house
+    finally:
+        if house.process.poll() is None:
+            house.process.kill()
+        house.close()
+        house.end_asterisk()
 
 
 @pytest.mark.parametrize("sign", ["secrets/ami", "asterisk/run/started.pid"])
 def test_ctrl_c_in_the_middle_of_a_start_leaves_nothing_running(
     open_place: Path, config: Path, sign: str
 ) -> None:
-    house = start_without_waiting(open_place / "home", config)
-    wait_until((house.home.root / sign).exists, 30, f"{sign} in the new home")
-    house.interrupt()
-    house.wait_ended(40)
-    assert house.living() == []
-    house.close()
+    with ended_afterwards(start_without_waiting(open_place / "home", config)) as house:
+        wait_until((house.home.root / sign).exists, 30, f"{sign} in the new home")
+        house.interrupt()
+        assert house.wait_ended(40) in (0, INTERRUPTED)
+        assert house.living() == []
+        assert house.process.stderr is not None
+        assert "Traceback" not in house.process.stderr.read()
     with running(house.home.root, config) as again:
         assert again.ready["ready"] is True
 
