@@ -24,7 +24,7 @@ from telephony.dialler import Dialler
 from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
-from telephony.rescue_steps import Steps
+from telephony.rescue_steps import StepHangs, Steps
 from workflows import emergency
 from workflows.call_facts import State
 from workflows.effects import RaiseAlarm
@@ -159,6 +159,9 @@ class Emergencies:
         )  # fmt: skip
         try:
             await self.handle(fired)
+        except StepHangs as late:
+            # Shown as a case that is not handled; the timer stays due, and is fired after that.
+            logger.info("a timer waits for the step before it: %s", late)
         except Exception:
             # One timer that cannot be fired must not hold up all that are due after it.
             if self._runner.refused(timer.case_id, timer.name):

@@ -32,6 +32,8 @@ RING_S: Final = 60
 """How long a number outside may ring before the seat is told that nobody answers."""
 RESCUE_CALL_S: Final = 60
 """How long a contact, or a seat that an emergency asks for by name, may ring."""
+CONTACT_SILENT_S: Final = 60
+"""How long nothing may come on a contact's line before it is given up."""
 CONTACTS_AFTER_S: Final = 30
 """How long an elder may be alone before the dialplan calls the contacts, and then once more."""
 
@@ -218,6 +220,7 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
         "rescue_seats": _rescue_seats(settings),
         "rescue_patience": round(CONTACTS_AFTER_S * LOOKS_PER_S),
         "rescue_call_s": RESCUE_CALL_S,
+        "contact_silent_s": CONTACT_SILENT_S,
     }
 
 

@@ -266,7 +266,9 @@ class Translator:
             queue, position = plain(ami.get("Queue"), 31), whole(ami.get("Position"))
             return (CallQueued(case_id=call, at=at, queue=queue, position=position),)
         seat, leg = seat_of(ami.get("Interface")), plain(ami.get("DestUniqueid"))
-        if not leg:
+        is_half = variable(ami, "CARELINE_PARTY") == "placeholder"
+        if not leg or (is_half and ami["Event"] == "AgentConnect"):
+            # A seat that answers a placeholder has only set out for the elder: `_joined` tells.
             return ()
         kind = {
             "AgentCalled": SeatRang,

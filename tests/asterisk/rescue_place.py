@@ -35,6 +35,7 @@ ENOUGH_S = 1.0
 LEASE_S = 2.0
 SLOW_S = 1.0
 """By how much this machine may be late with what the dialplan does after two seconds."""
+CONTACT_SILENT_S = 8
 CONTACTS_AFTER_S = 4
 LONG_S = 60
 """For tests in which the controller has the case and nobody comes for some time."""
@@ -121,7 +122,7 @@ class Place:
         return float(last["Timestamp"]) - float(end["Timestamp"])
 
 
-def settings_of(block: Block) -> Settings:
+def settings_of(block: Block, away: Block) -> Settings:
     return Settings.model_validate(
         {
             "centre": {"node": "test"},
@@ -132,7 +133,9 @@ def settings_of(block: Block) -> Settings:
                     "host": f"{block.carrier}:5060",
                     # The scripted peer calls as one of the carrier's machines.
                     "match": [block.carrier, block.caller(0)],
-                }
+                },
+                # Asked for a number when the first one cannot; it can vanish.
+                {"name": "far", "host": f"{away.carrier}:5060"},
             ],
             "queues": [
                 {"name": "hotline", "ring_s": 10, "wrap_up_s": WRAP_UP_S},
@@ -159,12 +162,13 @@ def running_place(
     """The place, until the block is left; the centre's home is on a disk of its own, if any."""
     folder.mkdir(mode=0o711)
     home = Home((disk or folder) / "rescue")
-    settings = settings_of(block)
     with (
         pytest.MonkeyPatch.context() as patch,
         claim_addresses(60) as away,
     ):
+        settings = settings_of(block, away)
         patch.setattr(asterisk_conf.render, "CONTACTS_AFTER_S", CONTACTS_AFTER_S)
+        patch.setattr(asterisk_conf.render, "CONTACT_SILENT_S", CONTACT_SILENT_S)
         with running_centre(home, settings, installation, user, prompts) as centre:
             passwords = home.seat_passwords(("1001", "1002", "1003"))
             sip = settings.addresses.sip_address
@@ -177,6 +181,7 @@ def running_place(
                 for one in (elsewhere, carrier):
                     one.wait_registered()
                 centre.wait_reachable("carrier")
+                centre.wait_reachable("far")
                 phones = {seat: carrier.phone(seat) for seat in ("1001", "1002")}
                 phones["1003"] = elsewhere.phone("1003")
                 yield Place(centre, carrier, elsewhere, phones)
@@ -250,7 +255,7 @@ def rings_now(phone: SeatPhone) -> int:
 
 @contextmanager
 def vanished(town: Place) -> Iterator[float]:
-    """The phone 1003 says and answers nothing any more, without a goodbye."""
+    """The phone 1003 and the far carrier say and answer nothing any more, without a goodbye."""
     pid = town.elsewhere.instance.pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
@@ -45,7 +46,7 @@ from workflows.events import (
     TookOver,
 )
 from workflows.machine import Processes
-from workflows.ports import Posted
+from workflows.ports import DueTimer, Posted
 from workflows.runner import Runner
 
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
@@ -437,20 +438,29 @@ async def test_a_dial_that_was_sent_while_it_was_looked_for_is_not_sent_again(
     assert controller.alarms == []
 
 
+def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
+    nothing = cast("Any", None)
+    return Emergencies(
+        folder, cast("Any", Asterisk()), nothing, picture, Clock(),
+        seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
+    )  # fmt: skip
+
+
+async def test_a_timer_behind_a_step_that_hangs_stays_due_and_is_called_nothing_else(
+    tmp_path: Path,
+) -> None:
+    told: list[str] = []
+    picture = SimpleNamespace(alarm_raised=lambda alarm, _at: told.append(alarm.kind))
+    emergencies = all_of_it(tmp_path / "late", picture)
+    emergencies._steps._late[CASE] = asyncio.get_running_loop().create_future()
+    due = DueTimer(process=emergency.PROCESS.name, case_id=CASE, name=role.TRY_AGAIN)
+    for _ in range(2):
+        await emergencies._fire(due)
+    assert told == ["not handled"], "and not that it could not be kept"
+
+
 async def test_a_late_fact_about_a_case_that_is_put_away_begins_none(tmp_path: Path) -> None:
-    ami, nothing = cast("Any", Asterisk()), cast("Any", None)
-    clock = Clock()
-    emergencies = Emergencies(
-        tmp_path / "late",
-        ami,
-        nothing,
-        nothing,
-        clock,
-        seats=[],
-        zone=ZoneInfo("UTC"),
-        node="node1",
-        fate_of=nothing,
-    )
+    emergencies = all_of_it(tmp_path / "late")
     late: tuple[Event, ...] = (
         DialFailed(case_id=CASE, at=NOW, effect=FIRST, reason="late"),
         DialAttempted(case_id=CASE, at=NOW, effect=FIRST),

@@ -155,7 +155,7 @@ def test_how_a_dial_ended(status: object, result: DialResult) -> None:
 
 def queue_event(name: str, **fields: object) -> tuple[object, ...]:
     given = {"Queue": "hotline", "Interface": "PJSIP/1001", "DestUniqueid": "leg-1"}
-    return TRANSLATOR.to_events(ami(name, **OURS, **given | fields))
+    return TRANSLATOR.to_events(ami(name, **OURS | given | fields))
 
 
 def test_a_caller_joins_the_queue() -> None:
@@ -181,6 +181,18 @@ def test_a_seat_rings_answers_or_misses(name: str, kind: type[SeatRang]) -> None
     assert queue_event(name) == (kind(case_id=CALL, at=AT, seat="1001", leg="leg-1"),)
     # A leg without an id would be the same leg for every call.
     assert queue_event(name, DestUniqueid="") == ()
+
+
+def test_a_seat_on_the_way_to_an_elder_has_not_answered_yet() -> None:
+    """It may hang up before it is in the room, and nobody would have been with the elder."""
+    half = [f"CARELINE_CALL={CALL}", "CARELINE_PARTY=placeholder"]
+    assert queue_event("AgentConnect", ChanVariable=half) == ()
+    assert len(queue_event("AgentCalled", ChanVariable=half)) == 1
+    seat = [f"CARELINE_CALL={CALL}", "CARELINE_PARTY=seat"]
+    joined = ami("ConfbridgeJoin", ChanVariable=seat, Uniqueid="leg-1", Channel="PJSIP/1001-1")
+    assert TRANSLATOR.to_events(joined) == (
+        SeatAnswered(case_id=CALL, at=AT, seat="1001", leg="leg-1"),
+    )
 
 
 @pytest.mark.parametrize("name", ["QueueCallerJoin", "AgentCalled", "DialBegin", "Hangup"])
