@@ -625,8 +625,8 @@ def test_the_browsers_telephones_go_when_asterisk_starts(
     """The contacts stay: they are needed before the controller is there."""
     kept = {"rescue/contact/13800000001": ("1", "13900000001")}
     notes = {f"desk/{kind}": ("1001", "x") for kind in ("auth", "endpoint")}
-    with claim_addresses(60) as block:
-        home, settings = Home(place / "swept"), settings_of(block)
+    with claim_addresses(60) as block, claim_addresses(60) as away:
+        home, settings = Home(place / "swept"), settings_of(block, away)
         with running_centre(home, settings, installation, asterisk_user, prompts) as centre:
             for below, (key, value) in (notes | kept).items():
                 centre.observer.action("DBPut", Family=below, Key=key, Val=value)
