@@ -81,7 +81,7 @@ class Rescue:
         self._zone: Final = zone
         self._doubts: Final = Doubts(cases, doubted)
         self._adopted: Final[set[str]] = set()
-        self._differing: frozenset[str] = frozenset()
+        self._differing: frozenset[tuple[str, frozenset[str]]] = frozenset()
         self._busy_since: float | None = None
 
     async def run(self) -> None:
@@ -134,7 +134,7 @@ class Rescue:
                 logger.exception("the rooms could not be compared")
                 continue
             # An event may be on its way: what only one look sees is no difference.
-            stays = differing & self._differing
+            stays = {case_id for case_id, _ in differing & self._differing}
             self._differing = differing
             for case_id in stays:
                 logger.warning("the emergency %s is read anew: it differed from its room", case_id)
@@ -142,20 +142,21 @@ class Rescue:
             if stays:
                 self._read_anew(stays)
 
-    async def _differences(self) -> frozenset[str]:
+    async def _differences(self) -> frozenset[tuple[str, frozenset[str]]]:
         """The cases that are not as Asterisk has them: not taken up, without a room, or a room
-        without its case, or other people in it."""
+        without its case, or other people in it; each with the legs that only one of us knows."""
         ours = {case.id: case for case in self._cases.open_cases() if emergency.has_elder(case)}
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
         channels = await live_channels(self._ami) if rooms or ours else []
         there = elders_in_rooms(channels, rooms)
         self._doubts.see(there)
-        differing = ours.keys() ^ set(there) | (ours.keys() - self._adopted)
+        unlike = ours.keys() ^ set(there) | (ours.keys() - self._adopted)
+        differing = {(case_id, frozenset[str]()) for case_id in unlike}
         for case_id in set(there) & ours.keys():
             members = await self._members(case_id) if case_id in rooms else set()
             persons = {c["Uniqueid"] for c in channels if person_on(c)} & members
-            if persons != {person.leg for person in ours[case_id].people}:
-                differing.add(case_id)
+            if legs := persons ^ {person.leg for person in ours[case_id].people}:
+                differing.add((case_id, frozenset(legs)))
         return frozenset(differing)
 
     async def look_when_in_doubt(self) -> None:

@@ -716,10 +716,10 @@ async def test_a_look_at_rooms_that_are_as_known_changes_nothing(
 ) -> None:
     controller = await accompanied(start)
     told = list(controller.told)
-    looked: list[frozenset[str]] = []
+    looked: list[frozenset[tuple[str, frozenset[str]]]] = []
     look = controller.rescue._differences
 
-    async def looking() -> frozenset[str]:
+    async def looking() -> frozenset[tuple[str, frozenset[str]]]:
         looked.append(await look())
         return looked[-1]
 
