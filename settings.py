@@ -7,6 +7,7 @@ A wrong setting stops the start with the file, the key, the value, and what woul
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import os
 import re
@@ -443,14 +444,24 @@ def _overlay(given: dict[str, Any], environ: Mapping[str, str]) -> dict[str, str
             if isinstance(part, dict):
                 part[key] = environ[variable]
                 came_from[f"{section}.{key}"] = variable
+    known = set(scalars)
     trunks = given.get("trunks", ())
     for number, trunk in enumerate(trunks if isinstance(trunks, list) else ()):
         if not isinstance(trunk, dict):
             continue
         variable = f"CARELINE_TRUNK_{trunk.get('name', '')}_PASSWORD".upper().replace("-", "_")
+        known.add(variable)
         if variable in environ:
             trunk["password"] = environ[variable]
             came_from[f"trunks[{number}].password"] = variable
+    for variable in sorted(name for name in environ if name.startswith("CARELINE_")):
+        if variable not in known:
+            near = difflib.get_close_matches(variable, known, 1)
+            raise BadConfig(
+                f"{variable}: there is no such setting; right would be "
+                f"{near[0] if near else f'a key of {EXAMPLE} as CARELINE_<SECTION>_<KEY>'}, or not "
+                "to set it"
+            )
     return came_from
 
 

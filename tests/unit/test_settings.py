@@ -260,3 +260,17 @@ def _without_comment_marks(text: str) -> str:
     """The example as if somebody had taken the # away from every setting."""
     lines = (line.removeprefix("# ") for line in text.splitlines())
     return "\n".join(line for line in lines if SETTING.match(line))
+
+
+@pytest.mark.parametrize(
+    ("variable", "right"),
+    [
+        ("CARELINE_ADRESSES_HOST", "CARELINE_ADDRESSES_HOST"),
+        ("CARELINE_TRUNK_OTHER_PASSWORD", "or not to set it"),
+        ("CARELINE_QQQQQQQQQQQQQQQQQQQQ", "CARELINE_<SECTION>_<KEY>"),
+    ],
+)
+def test_a_mistyped_variable_is_named_with_what_would_be_right(variable: str, right: str) -> None:
+    with pytest.raises(BadConfig, match=f"^{variable}: there is no such setting") as error:
+        load(None, {variable: "127.0.10.1"})
+    assert right in str(error.value)
