@@ -60,7 +60,7 @@ def whole_place(
     with (
         claim_addresses(60) as block,
         running_place(
-            place / "town", prompts, block, installation, asterisk_user, small_disk
+            place / "full-disk", prompts, block, installation, asterisk_user, small_disk
         ) as made,
     ):
         yield made
