@@ -79,7 +79,7 @@ def test_every_bind_is_explicit(home: Home, prompts: Path) -> None:
     assert "bindaddr = 127.0.10.1" in files["manager.conf"]
     assert "bindaddr = 127.0.10.1" in files["http.conf"]
     assert "0.0.0.0" not in files["pjsip.conf"]
-    assert files["pjsip.conf"].count("media_address = 127.0.10.1") == 4
+    assert files["pjsip.conf"].count("media_address = 127.0.10.1") == 6
 
 
 def test_the_internal_door_stays_on_loopback(home: Home, prompts: Path) -> None:
@@ -208,9 +208,16 @@ def test_an_emergency_rings_those_who_serve_it_and_the_fallback_phones(
 
 def test_a_silent_phone_is_given_up_and_a_silent_elder_never(home: Home, prompts: Path) -> None:
     text = rendered(home, prompts, **FULL)["pjsip.conf"]
-    for part in text.split("; --- ")[1:]:
-        assert ("rtp_timeout = 5\n" in part) == part.startswith("seat "), part
-        assert ("rtp_timeout_hold = 60\n" in part) == part.startswith("seat "), part
+    for seat in ("1001", "1002"):
+        assert "rtp_timeout = 5\n" in section(text, seat)
+        assert "rtp_timeout_hold = 60\n" in section(text, seat)
+    for trunk in ("one", "two"):
+        # Whoever calls us may be silent; a contact whom we called is given up after a minute.
+        assert "rtp_timeout" not in section(text, f"trunk-{trunk}")
+        contact = section(text, f"trunk-{trunk}.contact")
+        assert "rtp_timeout = 60\nrtp_timeout_hold = 60\n" in contact
+        assert f"aors = trunk-{trunk}\n" in contact
+    assert text.count("rtp_timeout = ") == 4
 
 
 def test_a_room_ends_with_nobodys_leaving(home: Home, prompts: Path) -> None:
