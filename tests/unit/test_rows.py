@@ -11,6 +11,7 @@ import pytest
 
 from launch import rows as rows_module
 from launch.rows import (
+    Marks,
     Row,
     Shown,
     UnknownRow,
@@ -117,18 +118,23 @@ def test_a_mark_on_many_tests_at_once_is_refused(tmp_path: Path, wide: str) -> N
         read_marks(tmp_path)
 
 
-def test_no_row_is_shown_by_an_inner_function() -> None:
+@pytest.fixture(scope="module")
+def marked() -> dict[str, Marks]:
+    """The marks of all tests, which takes a while to read."""
+    return read_marks()
+
+
+def test_no_row_is_shown_by_an_inner_function(marked: dict[str, Marks]) -> None:
     """A row's check goes through a real edge: a call, a page, the API, what a database refuses."""
     edges = (
         "tests/asterisk/", "tests/desk/", "tests/faults/", "tests/database/test_desk_",
         "tests/database/test_ringing_card.py::test_the_card_is_there_while_another",
         "tests/database/test_audit.py::test_the_database_refuses_to_change_the_record",
     )  # fmt: skip
-    assert [name for name in read_marks() if not name.startswith(edges)] == []
+    assert [name for name in marked if not name.startswith(edges)] == []
 
 
-def test_every_mark_in_our_tests_names_a_row() -> None:
-    marked = read_marks()
+def test_every_mark_in_our_tests_names_a_row(marked: dict[str, Marks]) -> None:
     assert (
         "tests/desk/test_real_call.py::test_three_calls_one_seat_in_the_order_of_their_coming"
         in marked
