@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sql import codec
 from workflows.call_facts import Call, Direction, State
-from workflows.emergency import Emergency, is_over
+from workflows.emergency import Emergency, has_elder
 
 JUST_ENDED: Final = 8
 NAMED_BY_CALL: Final = ("recording", "call back", "unreached")
@@ -142,7 +142,8 @@ class Picture:
             self._touch("call", call.id)
 
     def _take_emergency(self, case: Emergency) -> None:
-        if is_over(case):
+        # One that is closed and reached nobody is told by its alarm.
+        if not has_elder(case):
             self._emergencies.pop(case.id, None)
         else:
             self._emergencies[case.id] = case

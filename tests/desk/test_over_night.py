@@ -140,7 +140,7 @@ def test_a_feed_that_comes_back_to_an_ended_sign_in_asks_for_it_with_the_page(
 
     own.route_web_socket("**/feed", keep)
     own.goto("/seat?seat=1002")
-    expect(own.get_by_role("heading", name="没有来电")).to_be_visible()
+    expect(own.get_by_role("heading", name="周悦", level=1)).to_be_visible()
     until(lambda: sockets, own)
     the_night_passes(centre, own)
     sockets[0].close(code=4000)
