@@ -161,7 +161,7 @@ class Emergencies:
             await self.handle(fired)
         except StepHangs as late:
             # Shown as a case that is not handled; the timer stays due, and is fired after that.
-            logger.info("a timer waits for the step before it: %s", late)
+            logger.debug("a timer waits for the step before it: %s", late)
         except Exception:
             # One timer that cannot be fired must not hold up all that are due after it.
             if self._runner.refused(timer.case_id, timer.name):
