@@ -132,6 +132,9 @@ def run_parts(
         except KeyboardInterrupt:
             tests.interrupt()
             raise
+    for part, code in codes.items():
+        if code not in (0, NONE_CHOSEN):
+            say(f"tests/{part} FAILED: pytest ended with {code}")
     # Words such as `-k` may choose tests in some of the parts only.
     ended = set(codes.values())
     return 0 if 0 in ended and ended <= {0, NONE_CHOSEN} else 1

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -500,6 +501,10 @@ async def test_a_database_that_was_never_there_says_so(tmp_path: Path) -> None:
                 await SqlStore(database, SHANGHAI, "main").untold()
         finally:
             await database.close()
+    # The driver's thread of a connection that failed ends a moment after it has said so.
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            await asyncio.to_thread(thread.join, 10)
 
 
 # ── times and texts ───────────────────────────────────────────────────────────────────────────

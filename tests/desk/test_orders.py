@@ -90,7 +90,7 @@ def test_somebody_else_was_faster(page: Page, centre: Centre) -> None:
     with page.expect_response(re.compile("/judge$")) as answer:
         page.get_by_role("button", name="生成工单").click()
     assert answer.value.status == 409
-    expect(page.get_by_role("alert")).to_contain_text("现在已不能这样做")
+    expect(page.locator("main").get_by_role("alert")).to_contain_text("现在已不能这样做")
     expect(page.locator("#order-state")).to_have_text("已撤销")
 
 
@@ -100,7 +100,7 @@ def test_the_controller_is_away(page: Page, centre: Centre) -> None:
     centre.go_away()
     try:
         page.get_by_role("button", name="生成工单").click()
-        expect(page.get_by_role("alert")).to_contain_text("控制程序没有响应")
+        expect(page.locator("main").get_by_role("alert")).to_contain_text("尚未保存")
         expect(page.get_by_label("服务内容")).to_have_value("送药")
     finally:
         centre.come_back()

@@ -45,8 +45,9 @@ def test_one_red_part_makes_the_run_red_and_everything_is_shown(
 ) -> None:
     parts = write(tmp_path, unit=GREEN, desk=RED, database=GREEN)
     assert run_parts(PYTHON, parts, (), tmp_path) == 1
-    shown = capfd.readouterr().out
+    shown, said = capfd.readouterr()
     assert shown.count("1 passed") == 2
+    assert said.endswith("tests/desk FAILED: pytest ended with 1\n")
     assert "AssertionError: assert 'the elder' == 'heard'" in shown
     assert shown.count("test session starts") == 4, "the red one is looked at once more"
 
@@ -72,6 +73,7 @@ def test_what_passes_alone_is_named_and_what_fails_alone_too_is_red(
     assert "1 failed, 1 passed" in told.out
     assert "rerun previous 1 failure" in told.out
     assert "want mending: tests/desk/test_desk.py::test_busy" in told.err
+    assert "FAILED" not in told.err
     # A part alone had the whole machine already.
     (tmp_path / "busy").unlink()
     assert run_parts(PYTHON, ("desk",), (), tmp_path) == 1
