@@ -35,6 +35,7 @@ from telephony.fastagi import CallerLine, FastAgiServer
 from telephony.flight_recorder import FlightRecorder
 from telephony.lease import keep_lease
 from telephony.listener import Listener
+from telephony.recording_room import RecordingRoom
 from telephony.set_clock import mend_set_clock
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
@@ -115,6 +116,10 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,
     )  # fmt: skip
 
+    room = RecordingRoom(
+        ami, switchboard, home.root, settings.recordings.keep_free_mb * 1_000_000, picture.show_room
+    )
+
     async def tell(event: Event, because: str | None) -> Any:
         if isinstance(event, (PauseSeat, ResumeSeat)):
             return await listener.wish(event)
@@ -139,7 +144,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
             tasks.create_task(keep_lease(ami, agi.is_accepting))
             for duty in (
                 listener.watch, listener.tick, recorder.watch, contacts.run, phones.run,
-                picture.keep_alarms,
+                picture.keep_alarms, room.watch,
                 partial(mend_set_clock, ami, [*seats, *trunks]),
                 partial(wake_for_timers, runner, store),
                 partial(keep_promises, runner),

@@ -52,6 +52,8 @@ TRUNK_ALARMS: Final = {REFUSED: "trunk refused", DOWN: "trunk down"}
 WRONG: Final = "picture"
 ORPHAN: Final = "orphan"
 FALLBACK: Final = "fallback phone"
+DISK_LOW: Final = "disk low"
+NOT_RECORDED: Final = "not recorded"
 """Kinds of alarm; the desk has the words for each and says what to do."""
 MAX_WORDS: Final = 500
 
@@ -310,6 +312,13 @@ class LivePicture:
                 self._keep_alarm(key, ORPHAN, "", False)
         for key, name in wanted.items():
             self._keep_alarm(key, ORPHAN, name, True)
+
+    def show_room(self, free: int, is_low: bool, is_out: bool) -> None:
+        """An alarm while little of the home's disk is `free` (bytes), and one while nothing is
+        recorded for that reason."""
+        text = f"{free / 1e6:.0f} MB"
+        self._keep_alarm(DISK_LOW, DISK_LOW, text, is_low and not is_out)
+        self._keep_alarm(NOT_RECORDED, NOT_RECORDED, text, is_out)
 
     def _keep_alarm(self, key: str, kind: str, text: str, is_open: bool) -> None:
         """Show the alarm or end it, and have it stored. One that is open keeps its beginning."""

@@ -220,6 +220,12 @@ class Database(Part):
     url: Annotated[str, AfterValidator(_database)] = ""
 
 
+class Recordings(Part):
+    """Recordings leave `keep_free_mb` of the home's disk to everything else, in 1,000,000 bytes."""
+
+    keep_free_mb: Annotated[int, Field(ge=1, le=100_000)] = 500
+
+
 class Numbers(Part):
     """The number plan: which dialled number is which entry, with a + before it or without."""
 
@@ -339,6 +345,7 @@ class Settings(Part):
     centre: Centre = Centre()
     addresses: Addresses = Addresses()
     database: Database = Database()
+    recordings: Recordings = Recordings()
     numbers: Numbers = Numbers()
     rescue: Rescue = Rescue()
     practice: Practice = Practice()

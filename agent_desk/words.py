@@ -239,6 +239,16 @@ def alarms() -> dict[str, tuple[str, str]]:
             _("It lies in recordings/live under this name and is kept. Tell your administrator, "
               "who can listen to it and say whose it is."),
         ),
+        "disk low": (
+            _("The disk is nearly full"),
+            _("Soon nothing will be recorded any more. Tell your administrator, who can free some "
+              "space or move the home to a larger disk."),
+        ),
+        "not recorded": (
+            _("The disk is full: calls are not recorded"),
+            _("What is left is kept for the telephones, and calls go on. Write down what is said, "
+              "and tell your administrator at once."),
+        ),
         "trunk down": (
             _("A carrier does not answer"),
             _("New calls may not get in. Check network and address, then ask the carrier."),

@@ -31,6 +31,16 @@ WORDS: Final = {
         "Rescues go on in memory, and are forgotten when the controller dies.",
         "Free some space on the disk of the home at once, and look whether rescue/ can be written.",
     ),
+    "disk low": (
+        "The disk of the home is nearly full",
+        "Soon nothing will be recorded any more.",
+        "Free some space, or move the home to a larger disk.",
+    ),
+    "not recorded": (
+        "The disk of the home is full, and calls are not recorded",
+        "What is left is kept for the telephones: on a full disk none could sign in.",
+        "Free some space on it at once; recordings then begin again by themselves.",
+    ),
     "picture": (
         "The board showed something wrong and was read anew",
         "What the seats see was not what Asterisk did.",

@@ -201,6 +201,10 @@ class Exchange:
         prefix = f"{interface}-"
         return [leg for leg in self.legs.values() if leg.name.startswith(prefix)]
 
+    def recorded(self) -> list[str]:
+        """The names of the channels that carry a call, and with it its recording."""
+        return [leg.name for leg in self.legs.values() if leg.id == leg.call]
+
     def members_of(self, interface: str) -> list[Member]:
         """The telephone's places in the queues."""
         return [member for member in self.members.values() if member.interface == interface]

@@ -163,10 +163,13 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def open_site(*, own_clock: bool = False, database: str = "") -> Iterator[Site]:
+def open_site(
+    *, own_clock: bool = False, database: str = "", keep_free_mb: int = 1
+) -> Iterator[Site]:
     """Everything started, registered and silent; stopped afterwards.
 
-    `database` is the address of a PostgreSQL's; without it there is an SQLite file in the home.
+    `keep_free_mb` is what recordings leave of the small disk. `database` is the address of a
+    PostgreSQL's; without it there is an SQLite file in the home.
     """
     with ExitStack() as stack:
         # Asterisk's user may enter it; pytest's own folder is closed.
@@ -176,8 +179,9 @@ def open_site(*, own_clock: bool = False, database: str = "") -> Iterator[Site]:
         block = stack.enter_context(claim_addresses(200))
         config = write_config(place / "careline.toml", block)
         quicken(config)
-        if database:
-            with config.open("a", encoding="utf-8") as file:
+        with config.open("a", encoding="utf-8") as file:
+            file.write(f"[recordings]\nkeep_free_mb = {keep_free_mb}\n")
+            if database:
                 file.write(f'[database]\nurl = "{database}"\n')
         clock = place / "clock" if own_clock else None
         with_clock = clock_of(clock) if clock else ((), {})

@@ -12,7 +12,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from agent_desk import language, steps, words
-from picture import FALLBACK, ORPHAN, TRUNK_ALARMS, WRONG
+from picture import DISK_LOW, FALLBACK, NOT_RECORDED, ORPHAN, TRUNK_ALARMS, WRONG
 from sql import codec
 from workflows import call_facts, order, recording
 from workflows.events import CallClass, Channel, Entry
@@ -100,7 +100,17 @@ RESCUE_ALARMS = (
 
 @pytest.mark.parametrize(
     "kind",
-    ["recording", "asterisk", FALLBACK, ORPHAN, WRONG, *TRUNK_ALARMS.values(), *RESCUE_ALARMS],
+    [
+        "recording",
+        "asterisk",
+        DISK_LOW,
+        NOT_RECORDED,
+        FALLBACK,
+        ORPHAN,
+        WRONG,
+        *TRUNK_ALARMS.values(),
+        *RESCUE_ALARMS,
+    ],
 )
 def test_every_alarm_says_what_it_is_and_what_to_do(kind: str) -> None:
     title, advice = words.alarms()[kind]

@@ -1,0 +1,86 @@
+"""Recordings never take the last of the disk: that belongs to the telephones.
+
+On a full disk no telephone can renew its registration, and after a minute the hotline would ring
+nobody. Recordings are what fills a disk here (5 MB a second with 100 calls), so they stop while
+there is still room for everything else; the calls go on unheard, and the desk says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from telephony.ami import Ami, AmiDown, AmiRefused
+from telephony.switchboard import Switchboard
+
+logger = logging.getLogger(__name__)
+
+NO_ROOM: Final = "CARELINE_NO_ROOM"
+"""While this variable of Asterisk's is 1, the dialplan begins no recording."""
+LOOK_EVERY_S: Final = 1.0
+LOW: Final = 4
+"""The disk is low with so many times the room that is kept free."""
+ROOM_AGAIN: Final = 1.1
+"""Recordings begin again with so many times the room that is kept free."""
+
+
+class RecordingRoom:
+    """Watches the disk of `folder`, of which recordings leave `keep_free` bytes to all others.
+
+    The `switchboard` knows which calls there are. `changed` is told how many bytes are free,
+    whether that is little, and whether nothing is recorded any more.
+    """
+
+    def __init__(
+        self,
+        ami: Ami,
+        switchboard: Switchboard,
+        folder: Path,
+        keep_free: int,
+        changed: Callable[[int, bool, bool], None],
+    ) -> None:
+        self._ami: Final = ami
+        self._folder: Final = folder
+        self._keep_free: Final = keep_free
+        self._switchboard: Final = switchboard
+        self._changed: Final = changed
+        self._is_out = False
+        self._stopped: Final[set[str]] = set()
+
+    async def watch(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            try:
+                usage = await asyncio.to_thread(shutil.disk_usage, self._folder)
+                await self._take(usage.free)
+            except OSError as cause:
+                logger.warning("nobody knows how much room there is for recordings: %s", cause)
+            except (AmiDown, AmiRefused, TimeoutError) as cause:
+                # Asterisk is away, or was started anew; the next look finds it.
+                logger.debug("Asterisk was not told of the room for recordings: %s", cause)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _take(self, free: int) -> None:
+        enough = self._keep_free * (ROOM_AGAIN if self._is_out else 1)
+        is_out = free < enough
+        if is_out != self._is_out:
+            left = f"{free / 1e6:.0f} MB are left"
+            logger.warning("recordings %s: %s", "stop" if is_out else "are made again", left)
+        self._is_out = is_out
+        self._changed(free, free < LOW * self._keep_free, is_out)
+        # Said at every look: an Asterisk that was started anew would not know it.
+        await self._ami.action("Setvar", Variable=NO_ROOM, Value="1" if is_out else "0")
+        if not is_out:
+            self._stopped.clear()
+            return
+        for channel in set(self._switchboard.exchange.recorded()) - self._stopped:
+            self._stopped.add(channel)
+            try:
+                await self._ami.action("StopMixMonitor", Channel=channel)
+            except AmiRefused:
+                # It was not recorded, or has just ended.
+                continue
