@@ -139,13 +139,9 @@ class BoardFeed:
             ],
         }
 
-    def seats(self) -> dict[str, str]:
+    def seats(self) -> dict[str, Item]:
         """How each seat stands now, by extension; nothing before the controller was heard."""
-        return {
-            key: item["state"]
-            for (kind, key), item in self._picture.items().items()
-            if kind == "seat"
-        }
+        return {key: item for (kind, key), item in self._picture.items().items() if kind == "seat"}
 
     def call_at(self, seat: str) -> str:
         """The id of the call that is talked at this seat, else of one that rings there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from agent_desk import language
 from agent_desk.language import gettext as _
@@ -186,6 +186,14 @@ def seat_state(state: str) -> str:
         "paused": _("Paused"),
         "not answering": _("Does not answer"),
     }.get(state, state)
+
+
+SEAT_REASONS: Final = ("lost", "meal", "rest", "training", "meeting")
+
+
+def seat_reasons() -> dict[str, str]:
+    """Our own word for each reason that has one."""
+    return {reason: seat_reason(reason) for reason in SEAT_REASONS}
 
 
 def seat_reason(reason: str) -> str:

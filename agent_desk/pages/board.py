@@ -14,7 +14,6 @@ from agent_desk.render import page
 from workflows.seat import State as SeatState
 
 SEAT_STATES: Final = tuple(state.value for state in SeatState)
-SEAT_REASONS: Final = ("lost", "meal", "rest", "training", "meeting")
 
 
 async def healthz(request: web.Request) -> web.StreamResponse:
@@ -62,7 +61,7 @@ def board_words() -> dict[str, dict[str, str]]:
         },
         "case": {"alone": _("The elder is alone"), "accompanied": _("A seat is with the elder")},
         "seat": {name: words.seat_state(name) for name in SEAT_STATES},
-        "reason": {name: words.seat_reason(name) for name in SEAT_REASONS},
+        "reason": words.seat_reasons(),
         "trunk": {"up": _("Up"), "down": _("Not answering"), "refused": _("Refused")},
         "alarm": {kind: title for kind, (title, _advice) in words.alarms().items()},
         "advice": {kind: advice for kind, (_title, advice) in words.alarms().items()},

@@ -19,4 +19,5 @@ async def index(request: web.Request) -> web.StreamResponse:
         request, "seats.html",
         seats=desk.settings.seats, sites=sites, now_of=desk.feed.seats(),
         state_words={state: words.seat_state(state) for state in STATES},
+        reason_words=words.seat_reasons(),
     )  # fmt: skip

@@ -4,6 +4,7 @@ import { follow } from "/static/feed.js";
 
 const main = document.getElementById("main");
 const words = JSON.parse(main.dataset.words);
+const reasons = JSON.parse(main.dataset.reasons);
 const TONES = { available: "act", ringing: "wait", talking: "talk", paused: "wait" };
 
 function show(extension, seat) {
@@ -12,6 +13,7 @@ function show(extension, seat) {
   const state = row.querySelector('[data-f="state"]');
   state.textContent = words[seat.state] ?? seat.state;
   state.className = `pill ${TONES[seat.state] ?? ""}`;
+  row.querySelector('[data-f="reason"]').textContent = reasons[seat.reason] ?? seat.reason;
   const isAway = seat.state === "offline";
   row.querySelector('[data-f="phone"]').textContent = isAway ? main.dataset.gone : main.dataset.registered;
 }

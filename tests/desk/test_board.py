@@ -130,6 +130,18 @@ def test_a_seat_says_why_it_takes_no_calls(page: Page, centre: Centre) -> None:
     centre.seat("1002", "offline")
 
 
+def test_the_list_of_seats_says_so_too(page: Page, centre: Centre) -> None:
+    centre.seat("1002", "paused", "meal")
+    page.goto("/seats")
+    seat = page.locator("tr", has_text="周悦")
+    expect(seat).to_contain_text("暂停接听 用餐")
+    for reason, why in (("接孩子", "接孩子"), ("training", "培训"), ("", "暂停接听")):
+        centre.seat("1002", "paused", reason)
+        expect(seat).to_contain_text(why)
+    expect(seat.locator("[data-f=reason]")).to_be_empty()
+    centre.seat("1002", "offline")
+
+
 def test_the_telephone_system_is_away(page: Page, centre: Centre) -> None:
     opened(page)
     alarm = page.locator("#alarms li", has_text="电话系统没有响应")

@@ -126,7 +126,7 @@ def test_every_text_is_text_on_every_page(page: Page, centre: Centre) -> None:
         f"/elders/{uid}": (*TEXTS, "contact", "rel", "serial", "by", "address"),
         f"/elders/{uid}/edit": (),
         f"/elders/new?number={quote(evil('number'))}&call={quote(evil('call'))}": (),
-        "/seats": (),
+        "/seats": ("pause",),
         "/users": ("user",),
         "/users/2": ("user",),
         "/record": ("by", "address", "seat", "open", "why"),
