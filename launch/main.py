@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import signal
 import sys
@@ -18,6 +19,8 @@ from launch.venv import Environment, Kind, base_python
 
 CANNOT_PREPARE: Final = 2
 INTERRUPTED: Final = 130
+QUIETLY: Final = 2
+"""Also where nothing can be written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,22 @@ def make_ready(wants: Wants) -> None:
     if to_unpack:
         side_by_side.append(asterisk_tree.unpack)
     side_by_side.append(lambda: environment.make(wants.environment))
+    side_by_side.append(compile_modules)
     all_of(side_by_side)
     if wants.asterisk:
         machine.make_user()
         asterisk_tree.find()
+
+
+def compile_modules(checkout: Path = CHECKOUT) -> None:
+    """Compile what is ours, unless it is: those who serve may not write here, and each of them
+    would do it anew at every start."""
+    if base_python().version != f"{sys.version_info.major}.{sys.version_info.minor}":
+        return
+    for room in tasks.ROOMS:
+        compileall.compile_dir(checkout / room, quiet=QUIETLY)
+    for module in checkout.glob("*.py"):
+        compileall.compile_file(module, quiet=QUIETLY)
 
 
 def all_of(work: Sequence[Callable[[], object]]) -> None:

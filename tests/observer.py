@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def wait_until(
-    predicate: Callable[[], T], timeout: float = 5.0, what: str = "", seen: object = None
+    predicate: Callable[[], T], timeout: float = 10.0, what: str = "", seen: object = None
 ) -> T:
     """Ask again until the answer is true and return it; AssertionError says what was seen.
 
@@ -118,7 +118,7 @@ class Observer:
             and all(m.get(key) == value for key, value in fields.items())
         ]
 
-    def wait_for(self, event: str, timeout: float = 5, since: int = 0, **fields: str) -> Message:
+    def wait_for(self, event: str, timeout: float = 10, since: int = 0, **fields: str) -> Message:
         """The first such event; waits for it."""
         return wait_until(
             lambda: self.find(event, since, **fields),
@@ -140,7 +140,7 @@ class Observer:
         answer = self.action("Setvar", Variable=variable, Value=value)
         assert answer["Response"] == "Success", answer
 
-    def assert_idle(self, timeout: float = 4.0) -> None:
+    def assert_idle(self, timeout: float = 8.0) -> None:
         """Zero channels and zero rooms; what is left is hung up, then the assertion fails."""
         try:
             wait_until(lambda: not self.channels(), timeout, "zero channels", self.channels)

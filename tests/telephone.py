@@ -97,7 +97,7 @@ class Leg:
     def _observer(self) -> Observer:
         return self._carrier.observer
 
-    def wait_talking(self, timeout: float = 8.0) -> Leg:
+    def wait_talking(self, timeout: float = 12.0) -> Leg:
         """Return when the call is answered and the tone plays."""
         self._observer.wait_for("Talking", timeout, Uniqueid=self.uniqueid)
         return self
@@ -110,7 +110,7 @@ class Leg:
     def has_ended(self) -> bool:
         return bool(self._observer.find("Hangup", Uniqueid=self.uniqueid))
 
-    def wait_ended(self, timeout: float = 8.0) -> Message:
+    def wait_ended(self, timeout: float = 12.0) -> Message:
         """The Hangup event; `Cause` is the Q.850 cause that the carrier saw."""
         return self._observer.wait_for("Hangup", timeout, Uniqueid=self.uniqueid)
 
@@ -206,7 +206,7 @@ class Telephone:
         rang = self._carrier.observer.find("Rang", self._since, Number=self.number)
         return [Leg(self._carrier, self.number, m["Uniqueid"]) for m in rang]
 
-    def wait_ringing(self, timeout: float = 8.0) -> Leg:
+    def wait_ringing(self, timeout: float = 12.0) -> Leg:
         """The latest time it rang; waits for the first."""
         self._carrier.observer.wait_for("Rang", timeout, self._since, Number=self.number)
         return self.legs()[-1]
@@ -297,7 +297,7 @@ class Carrier:
         self.observer.close()
         asyncio.run(self.instance.stop())
 
-    def wait_registered(self, timeout: float = 10.0) -> None:
+    def wait_registered(self, timeout: float = 30.0) -> None:
         """Return when the centre has accepted every seat's phone."""
         wait_until(lambda: self._registered() >= len(self._seats), timeout, "all phones registered")
 
@@ -344,7 +344,7 @@ class Carrier:
         return Leg(self, number, uniqueid)
 
 
-def finished(wav: Path, timeout: float = 5.0) -> Path:
+def finished(wav: Path, timeout: float = 10.0) -> Path:
     """The WAV once its writer has closed it (the length in its header fits its size)."""
 
     def whole() -> bool:

@@ -12,7 +12,7 @@ import tempfile
 import time
 import wave
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,13 +79,13 @@ class Centre:
         )
 
     def wait_reachable(self, trunk: str) -> None:
-        """Ask a carrier at once whether it is there, and return when it has answered."""
-        self.cli(f"pjsip qualify trunk-{trunk}")
-        wait_until(
-            lambda: "Avail" in self.cli(f"pjsip show aor trunk-{trunk}").replace("Unavail", ""),
-            5,
-            f"{trunk} is reachable",
-        )
+        """Ask a carrier until it has answered that it is there."""
+
+        def answers() -> bool:
+            self.cli(f"pjsip qualify trunk-{trunk}")
+            return "Avail" in self.cli(f"pjsip show aor trunk-{trunk}").replace("Unavail", "")
+
+        wait_until(answers, 30, f"{trunk} is reachable")
 
     def cli(self, command: str) -> str:
         """What the console prints for a command."""
@@ -187,9 +187,9 @@ def running_centre(
     asyncio.run(instance.start())
     try:
         observer = Observer(settings.addresses.internal, "careline", home.secret("ami"))
-        said = (home.asterisk / "log" / "messages").read_text("utf-8", "replace")
-        yield Centre(settings, home, instance, prompts, observer, said)
-        observer.close()
+        with closing(observer):
+            said = (home.asterisk / "log" / "messages").read_text("utf-8", "replace")
+            yield Centre(settings, home, instance, prompts, observer, said)
     finally:
         asyncio.run(instance.stop())
 

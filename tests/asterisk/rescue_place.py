@@ -99,7 +99,7 @@ class Place:
         found = [e.get("CARELINE_PARTY", "") for e in entries if e["Event"] == "ConfbridgeList"]
         return sorted(found)
 
-    def wait_in_room(self, call: str, *parties: str, timeout: float = 6) -> None:
+    def wait_in_room(self, call: str, *parties: str, timeout: float = 12) -> None:
         wanted = sorted(("caller", *parties))
         wait_until(lambda: self.in_room(call) == wanted, timeout, f"{wanted} in {call}",
                    lambda: self.in_room(call))  # fmt: skip
@@ -237,7 +237,7 @@ def controlled(town: Place, *calls: str) -> Iterator[None]:
         own.close()
 
 
-def step(town: Place, call: str, name: str, timeout: float = 5, since: int = 0) -> Message:
+def step(town: Place, call: str, name: str, timeout: float = 10, since: int = 0) -> Message:
     return town.observer.wait_for("Rescue", timeout, since, Call=call, Step=name)
 
 

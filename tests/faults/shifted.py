@@ -19,7 +19,7 @@ from asterisk_conf import instance
 from launch import child, supervise
 from launch.steps import CHECKOUT
 
-CLOCK: Final = "CARELINE_TEST_CLOCK"
+CLOCK: Final = "SHIFTED_CLOCK"
 LIBRARIES: Final = "usr/lib/*-linux-gnu*/faketime/libfaketimeMT.so.1"
 STARTER: Final = """
 import os, sys

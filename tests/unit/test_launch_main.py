@@ -53,6 +53,21 @@ def test_a_python_too_old_is_told_so(
     assert "this is Python 3.9, and 3.11 or newer is needed" in said
 
 
+def test_modules_are_compiled_for_those_who_may_not_write_there(tmp_path: Path) -> None:
+    room = tmp_path / "telephony"
+    room.mkdir()
+    (room / "ami.py").write_text("UP = True\n")
+    (tmp_path / "app.py").write_text("from telephony import ami\n")
+    main.all_of([lambda: main.compile_modules(tmp_path)])
+    made = [*room.glob("__pycache__/ami.*.pyc"), *tmp_path.glob("__pycache__/app.*.pyc")]
+    assert len(made) == 2
+    assert all(one.stat().st_mode & 0o004 for one in made)
+    # A second start finds them, and so does one that could not write them.
+    before = [one.stat().st_mtime_ns for one in made]
+    main.compile_modules(tmp_path)
+    assert [one.stat().st_mtime_ns for one in made] == before
+
+
 def test_run_hands_over_absolute_paths(ready: list[main.Wants]) -> None:
     with pytest.raises(Became) as became:
         main.main(["run", "--home", "somewhere", "--config", "my.toml"])
