@@ -36,6 +36,8 @@ TESTS_FAILED: Final = 1
 NONE_CHOSEN: Final = 5
 """Pytest's exit codes: tests failed; of this part, its words chose no test."""
 MOST_LOOKED_AT_AGAIN: Final = 10
+SLOWEST: Final = 40
+"""How many of a part's slowest tests are named: the whole suite is to last 40 minutes at most."""
 
 _showing: Final = threading.Lock()
 
@@ -59,7 +61,8 @@ class PartsRun:
         begun = time.monotonic()
         log = self.checkout / "results" / f"{part}{'-again' if again else ''}.log"
         # Each has notes of its own on what failed: two writers would lose one another's.
-        words = [*self.for_pytest, "-o", f"cache_dir=results/{part}.cache", *again]
+        notes = f"cache_dir=results/{part}.cache"
+        words = [f"--durations={SLOWEST}", *self.for_pytest, "-o", notes, *again]
         with log.open("wb") as out:
             program = _start([self.python, *pytest_words(part, words)], self.checkout, out)
             self.running.append(program)
