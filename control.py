@@ -28,7 +28,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, UnixConnector, WSMsgType, web
+from aiohttp import (
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ContentTypeError,
+    UnixConnector,
+    WSMsgType,
+    web,
+)
 
 from sql import codec
 from workflows.errors import (
@@ -273,6 +281,10 @@ class Controller:
                 method, path, json=body, timeout=ClientTimeout(total=TELL_TIMEOUT_S)
             ) as answer:
                 said: dict[str, Any] = await answer.json()
+        except ContentTypeError as cause:
+            raise ControllerDown(
+                f"the controller failed (HTTP {cause.status}); logs/controller.log says how"
+            ) from None
         except (ClientError, OSError, TimeoutError) as cause:
             raise ControllerDown(f"the controller does not answer ({cause}); try again") from None
         if answer.status == 200:

@@ -117,8 +117,9 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     )  # fmt: skip
 
     room = RecordingRoom(
-        ami, switchboard, home.root, settings.recordings.keep_free_mb * 1_000_000, picture.show_room
-    )
+        ami, switchboard, home.live_recordings, settings.recordings.keep_free_mb * 1_000_000,
+        picture.show_room,
+    )  # fmt: skip
 
     async def tell(event: Event, because: str | None) -> Any:
         if isinstance(event, (PauseSeat, ResumeSeat)):

@@ -200,9 +200,15 @@ class Home:
         file = self.secrets / "seats.json"
         with self._alone():
             try:
-                kept: dict[str, str] = dict(json.loads(file.read_text("ascii")))
-            except (FileNotFoundError, ValueError, TypeError):
+                kept: dict[str, str] = {**json.loads(file.read_text("ascii"))}
+            except FileNotFoundError:
                 kept = {}
+            except (ValueError, TypeError) as cause:
+                # New passwords would silence every phone that has the old ones.
+                raise BadHome(
+                    f"{file} cannot be read ({cause}); mend it, or remove it to have new passwords "
+                    "made, which every phone then has to be given"
+                ) from None
             missing = [e for e in extensions if e not in kept]
             if missing:
                 kept |= {e: secrets.token_urlsafe(15) for e in missing}

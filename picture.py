@@ -118,7 +118,9 @@ class LivePicture:
     async def open_calls(self) -> dict[str, OpenCall]:
         """This node's calls that have not ended, by id, from the database."""
         return {
-            c.id: OpenCall(c.state.value, tuple(leg.id for leg in c.legs if leg.ended_at is None))
+            c.id: OpenCall(
+                c.state.value, tuple(leg.id for leg in c.legs if leg.ended_at is None), c.seat
+            )
             for c in await self._our_calls()
         }
 
@@ -313,12 +315,11 @@ class LivePicture:
         for key, name in wanted.items():
             self._keep_alarm(key, ORPHAN, name, True)
 
-    def show_room(self, free: int, is_low: bool, is_out: bool) -> None:
-        """An alarm while little of the home's disk is `free` (bytes), and one while nothing is
-        recorded for that reason."""
-        text = f"{free / 1e6:.0f} MB"
-        self._keep_alarm(DISK_LOW, DISK_LOW, text, is_low and not is_out)
-        self._keep_alarm(NOT_RECORDED, NOT_RECORDED, text, is_out)
+    def show_room(self, is_low: bool, is_unrecorded: bool) -> None:
+        """An alarm while the recordings' disk has little room, or one while calls are not recorded
+        for want of it."""
+        self._keep_alarm(DISK_LOW, DISK_LOW, "", is_low and not is_unrecorded)
+        self._keep_alarm(NOT_RECORDED, NOT_RECORDED, "", is_unrecorded)
 
     def _keep_alarm(self, key: str, kind: str, text: str, is_open: bool) -> None:
         """Show the alarm or end it, and have it stored. One that is open keeps its beginning."""

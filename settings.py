@@ -22,6 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.functional_validators import AfterValidator
 
 EXAMPLE: Final = "careline.example.toml"
+PORTS_A_CALL: Final = 4
+"""Sound and its control, from the caller to us and from us to the seat."""
 ADDRESS: Final = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(?P<port>\d{1,5})")
 
 
@@ -211,6 +213,12 @@ class Addresses(Part):
         return "" if ipaddress.ip_address(host).is_unspecified else host
 
     @property
+    def rtp_room(self) -> int:
+        """How many ports there are for sound."""
+        first, last = self.rtp.split("-")
+        return int(last) - int(first) + 1
+
+    @property
     def internal(self) -> str:
         """The loopback address for what is never reached from outside (AMI, AGI)."""
         return self.host if is_loopback(self.host) else "127.0.0.1"
@@ -358,12 +366,22 @@ class Settings(Part):
     def _names_fit_together(self) -> Settings:
         sites = _unique("sites", "code", [s.code for s in self.sites])
         queues = _unique("queues", "name", [q.name for q in self.queues])
-        _unique("trunks", "name", [t.name for t in self.trunks])
+        # As its password's variable has it, which knows neither - nor small letters.
+        _unique("trunks", "name", [t.name.replace("-", "_") for t in self.trunks])
         # A carrier is known by its address: two trunks with one address could not be told apart.
         _unique("trunks", "host", [t.host.rpartition(":")[0] for t in self.trunks])
         _unique("seats", "extension", [s.extension for s in self.seats])
         if missing := {"hotline", "emergency"} - queues:
             raise ValueError(f"queues has no {sorted(missing)}; right would be one of each")
+        if "general" in queues:
+            raise ValueError("queues has name = 'general', which is Asterisk's own; right would be "
+                             "another name")  # fmt: skip
+        self._numbers_are_our_own()
+        if (room := self.addresses.rtp_room) < PORTS_A_CALL * self.centre.lines:
+            raise ValueError(
+                f"addresses.rtp has {room} ports, and {self.centre.lines} lines may need "
+                f"{PORTS_A_CALL} each; right would be a wider range, or fewer centre.lines"
+            )
         plan = self.numbers
         taken = {"110", "119", "120", plan.hotline, plan.emergency, plan.landline_report,
                  plan.complaints}  # fmt: skip
@@ -391,6 +409,18 @@ class Settings(Part):
                     f"be the extension of one of its seats, of {own}"
                 )
         return self
+
+    def _numbers_are_our_own(self) -> None:
+        """Raises ValueError for an entry that would swallow a call for help."""
+        rescue = {"110", "119", "120"}
+        rescue |= {n for site in self.sites for n in (site.ambulance, site.fire, site.police)}
+        for entry in type(self.numbers).model_fields:
+            number = getattr(self.numbers, entry)
+            if number in rescue:
+                raise ValueError(
+                    f"numbers.{entry} = {number!r} is a number for help, which would then reach "
+                    "ourselves; right would be a number of our own, as in '96100'"
+                )
 
     @property
     def fallback_phones(self) -> dict[str, str]:
@@ -502,8 +532,10 @@ def _explain(wrong: ValidationError, file: Path | None, came_from: Mapping[str, 
 
 
 def _shown(key: str, value: object) -> str:
-    # A database's address may hold a password too.
-    return "(hidden)" if key.endswith(("password", "database.url")) else repr(value)[:120]
+    # A database's address may hold a password too, and a key may be a mistyped "password".
+    last = key.rpartition(".")[2]
+    is_secret = bool(difflib.get_close_matches(last, ("password", "secret"), 1, 0.5))
+    return "(hidden)" if is_secret or "://" in str(value) else repr(value)[:120]
 
 
 def _right(kind: str, reason: str) -> str:

@@ -143,6 +143,11 @@ class BoardFeed:
         """How each seat stands now, by extension; nothing before the controller was heard."""
         return {key: item for (kind, key), item in self._picture.items().items() if kind == "seat"}
 
+    def has_alarm(self, kind: str) -> bool:
+        """Whether an alarm of this kind is open, as far as the controller was heard."""
+        items = self._picture.items().items()
+        return any(key[0] == "alarm" and item["kind"] == kind for key, item in items)
+
     def call_at(self, seat: str) -> str:
         """The id of the call that is talked at this seat, else of one that rings there."""
         order = ("talking", "ringing", "entered", "waiting")

@@ -238,9 +238,9 @@ def alarms() -> dict[str, tuple[str, str]]:
     """Every kind of alarm: what it is, and what to do about it."""
     return {
         "recording": (
-            _("A recording is missing"),
-            _("The call was answered but cannot be heard; its timeline says why. Write down what "
-              "was said, and tell your administrator."),
+            _("A recording is missing or incomplete"),
+            _("The call was answered but cannot be heard, or not to its end; its timeline says "
+              "why. Write down what was said, and tell your administrator."),
         ),
         "orphan": (
             _("A recording without a call"),

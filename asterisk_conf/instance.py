@@ -121,9 +121,9 @@ class Instance:
     @property
     def pid(self) -> int | None:
         """The pid of the living process, also of one that somebody else started; None if dead."""
-        if self._child is not None:
-            self._child.poll()
-        pid = self._noted_pid()
+        # What we started ourselves we know also when the disk was too full to note it.
+        lives = self._child is not None and self._child.poll() is None
+        pid = self._child.pid if self._child and lives else self._noted_pid()
         try:
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
@@ -202,7 +202,7 @@ class Instance:
                 env=_environment(),
                 **self._identity(),
             )
-        self._pid_file.write_text(f"{self._child.pid}\n", "ascii")
+        write_atomically(self._pid_file, f"{self._child.pid}\n", mode=0o644)
 
     async def _booted(self) -> None:
         control = self.root / "run" / "asterisk.ctl"

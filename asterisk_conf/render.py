@@ -71,17 +71,21 @@ def render(
 
     Returns the folder of the instance. Raises BadConfig when a value cannot be written safely.
     """
-    root = home.asterisk
-    values = _base_values(root, asterisk, settings.centre.node) | _values(settings, home)
-    texts = fill((TEMPLATES,), values)
+    root, files = home.asterisk, texts(settings, home, asterisk)
     lay_out(root, asterisk, user)
     make_folder(home.live_recordings, user)
     # Asterisk does not make the folder of its flight record, nor complain that it is missing.
     make_folder(root / "log" / "cel-custom", user)
     copy_sounds(prompts, root / "data", user)
     copy_scripts(root / "data" / "agi-bin", user)
-    write_files(root / "etc", texts, user)
+    write_files(root / "etc", files, user)
     return root
+
+
+def texts(settings: Settings, home: Home, asterisk: Installation) -> dict[str, str]:
+    """Every file of the centre's configuration, by name. Raises BadConfig as `render` does."""
+    values = _base_values(home.asterisk, asterisk, settings.centre.node) | _values(settings, home)
+    return fill((TEMPLATES,), values)
 
 
 def fill(
@@ -90,7 +94,7 @@ def fill(
     """The templates of the folders as file name and text; all of them, or `only` those named."""
     plain = _environment(tuple(folders), _safe_in_a_line)
     strict = _environment(tuple(folders), _safe_in_an_argument)
-    texts = {f"{name}.conf": "; Written by Careline: the defaults are right.\n" for name in EMPTY}
+    filled = {f"{name}.conf": "; Written by Careline: the defaults are right.\n" for name in EMPTY}
     for template in sorted(plain.list_templates()):
         if not template.endswith(".conf.j2"):
             continue
@@ -98,8 +102,8 @@ def fill(
         if only and name not in only:
             continue
         environment = strict if name in WITH_ARGUMENTS else plain
-        texts[name] = environment.get_template(template).render(values)
-    return texts
+        filled[name] = environment.get_template(template).render(values)
+    return filled
 
 
 def lay_out(root: Path, asterisk: Installation, user: str) -> None:
@@ -121,9 +125,9 @@ def make_folder(folder: Path, user: str) -> None:
     give_to(folder, user)
 
 
-def write_files(folder: Path, texts: Mapping[str, str], user: str) -> None:
+def write_files(folder: Path, files: Mapping[str, str], user: str) -> None:
     """Replace the files one by one, each as a whole, readable by Asterisk's user only."""
-    for name, text in texts.items():
+    for name, text in files.items():
         write_atomically(folder / name, text, mode=0o600)
         give_to(folder / name, user)
 

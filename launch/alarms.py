@@ -52,8 +52,8 @@ WORDS: Final = {
         "Listen to it in recordings/live in the home, and say whose it is or remove it.",
     ),
     "recording": (
-        "A recording is missing",
-        "The call was answered and cannot be heard.",
+        "A recording is missing or incomplete",
+        "The call was answered and cannot be heard, or not to its end.",
         "Look at the call's timeline at the desk: it says why. Have what was said written down.",
     ),
     "trunk down": (

@@ -85,14 +85,14 @@ def of_disk(free: int, a_day: float) -> Finding:
     if free < FREE_AT_LEAST:
         return to_do(
             f"The disk of the home is nearly full: {room}.",
-            "When it is full, recordings and call rows are lost; calls go on.",
+            "When it is full, nothing is recorded, and soon no phone can sign in any more.",
             f"Free some space, or move the home to a disk with {FREE_AT_LEAST / 1e9:.0f} GB and "
             "more.",
         )
     if days is not None and days < DAYS_OF_RECORDINGS:
         return to_do(
             f"{room}; at the present rate recordings fill that in {days:.0f} days.",
-            "When it is full, recordings and call rows are lost; calls go on.",
+            "When it is full, nothing is recorded, and soon no phone can sign in any more.",
             f"Make room for {DAYS_OF_RECORDINGS} days: {a_day * DAYS_OF_RECORDINGS / 1e9:.0f} GB.",
         )
     enough = f", enough for {days:.0f} days of recordings" if days is not None else ""

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from asterisk_conf.instance import SERVICE_USER
-from home import BadHome, Home
+from home import PRACTICE, BadHome, Home
 from launch.identity import closed_to_others
 from launch.steps import CHECKOUT, SetupError, is_root, say, write_whole
 from launch.units import Plan, units
@@ -56,6 +56,11 @@ def check(plan: Plan) -> None:
     for place in (plan.home, plan.checkout, *([plan.config] if plan.config else [])):
         if any(letter.isspace() for letter in str(place)):
             raise SetupError(f"{str(place)!r} has a space, which systemd's settings cannot hold.")
+    if Home(plan.home).mode == PRACTICE:
+        raise SetupError(
+            f"{plan.home} is a home of the practice town, and the services would refuse it again "
+            "and again.\n    Name a new one with --home, or remove it."
+        )
     if closed := closed_to_others(plan.checkout):
         raise SetupError(
             f"{closed} is closed to other users, and Careline runs as {plan.user}.\n"

@@ -201,9 +201,9 @@ class Exchange:
         prefix = f"{interface}-"
         return [leg for leg in self.legs.values() if leg.name.startswith(prefix)]
 
-    def recorded(self) -> list[str]:
-        """The names of the channels that carry a call, and with it its recording."""
-        return [leg.name for leg in self.legs.values() if leg.id == leg.call]
+    def calls(self) -> set[str]:
+        """The ids of the calls that are up; that of their first leg, which bears the recording."""
+        return {leg.id for leg in self.legs.values() if leg.id == leg.call}
 
     def members_of(self, interface: str) -> list[Member]:
         """The telephone's places in the queues."""

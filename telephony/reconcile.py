@@ -20,6 +20,7 @@ from workflows.events import (
     PartyAnswered,
     PartyRang,
     SeatAnswered,
+    SeatLost,
     SeatRang,
 )
 
@@ -28,10 +29,11 @@ Channel = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
-    """A call that we believe in: its state, and which of its legs have not ended."""
+    """A call that we believe in: its state, its seat, and which of its legs have not ended."""
 
     state: str = ""
     legs: tuple[str, ...] = ()
+    seat: str = ""
 
 
 def missed_events(
@@ -70,7 +72,11 @@ def _present(
     """Where the caller is now, if that is further than we know."""
     bridge = plain(channel.get("BridgeId"))
     if not bridge:
-        queue = queue_of(channel) if known.state in ("", "entered") else ""
+        waits_in = queue_of(channel)
+        if known.state == "talking" and waits_in and not _has_seat(call, channels):
+            # The seat was lost meanwhile, and the caller stands in the line again.
+            return [SeatLost(case_id=call, at=now, seat=known.seat)]
+        queue = waits_in if known.state in ("", "entered") else ""
         waits = [CallQueued(case_id=call, at=now, queue=queue, position=0)] if queue else []
         rings = (ring for other in channels for ring in _ringing(call, other, known, now))
         return [*waits, *rings]
@@ -82,6 +88,15 @@ def _present(
         if plain(other.get("BridgeId")) == bridge and other.get("Uniqueid") != call
         for answer in _answer(call, other, now)
     ]
+
+
+def _has_seat(call: str, channels: Iterable[Channel]) -> bool:
+    """Whether a seat's phone is on the call: between its answer and the talk there is no bridge."""
+    return any(
+        variable(one, "CARELINE_CALL") == call and variable(one, "CARELINE_PARTY") == "seat"
+        for one in channels
+        if one.get("ChannelStateDesc") == "Up"
+    )
 
 
 def _ringing(call: str, other: Channel, known: OpenCall, now: datetime) -> tuple[Event, ...]:

@@ -2,7 +2,8 @@
 
 On a full disk no telephone can renew its registration, and after a minute the hotline would ring
 nobody. Recordings are what fills a disk here (5 MB a second with 100 calls), so they stop while
-there is still room for everything else; the calls go on unheard, and the desk says so.
+there is still room for everything else; the calls go on unheard, and the desk says so until the
+last of them is over.
 """
 
 from __future__ import annotations
@@ -25,14 +26,14 @@ LOOK_EVERY_S: Final = 1.0
 LOW: Final = 4
 """The disk is low with so many times the room that is kept free."""
 ROOM_AGAIN: Final = 1.1
-"""Recordings begin again with so many times the room that is kept free."""
+"""What has stopped or was said counts until there is so many times as much again."""
 
 
 class RecordingRoom:
     """Watches the disk of `folder`, of which recordings leave `keep_free` bytes to all others.
 
-    The `switchboard` knows which calls there are. `changed` is told how many bytes are free,
-    whether that is little, and whether nothing is recorded any more.
+    The `switchboard` knows which calls there are. `changed` is told whether little is free, and
+    whether there are, or may be, calls that are not recorded.
     """
 
     def __init__(
@@ -41,15 +42,16 @@ class RecordingRoom:
         switchboard: Switchboard,
         folder: Path,
         keep_free: int,
-        changed: Callable[[int, bool, bool], None],
+        changed: Callable[[bool, bool], None],
     ) -> None:
         self._ami: Final = ami
+        self._switchboard: Final = switchboard
         self._folder: Final = folder
         self._keep_free: Final = keep_free
-        self._switchboard: Final = switchboard
         self._changed: Final = changed
-        self._is_out = False
-        self._stopped: Final[set[str]] = set()
+        self._is_low = self._is_out = False
+        # Calls that are up and have been without a recording, by their id.
+        self._unheard: set[str] = set()
 
     async def watch(self) -> None:
         """Look again and again, until cancelled."""
@@ -65,22 +67,26 @@ class RecordingRoom:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _take(self, free: int) -> None:
-        enough = self._keep_free * (ROOM_AGAIN if self._is_out else 1)
-        is_out = free < enough
+        is_out = free < self._keep_free * (ROOM_AGAIN if self._is_out else 1)
+        self._is_low = free < LOW * self._keep_free * (ROOM_AGAIN if self._is_low else 1)
         if is_out != self._is_out:
-            left = f"{free / 1e6:.0f} MB are left"
-            logger.warning("recordings %s: %s", "stop" if is_out else "are made again", left)
+            said = "stop" if is_out else "are made again"
+            logger.warning("recordings %s: %.0f MB are left", said, free / 1e6)
         self._is_out = is_out
-        self._changed(free, free < LOW * self._keep_free, is_out)
         # Said at every look: an Asterisk that was started anew would not know it.
         await self._ami.action("Setvar", Variable=NO_ROOM, Value="1" if is_out else "0")
-        if not is_out:
-            self._stopped.clear()
+        calls = self._switchboard.exchange.calls()
+        self._unheard &= calls
+        if is_out:
+            for call in calls:
+                await self._stop(call)
+            self._unheard = calls
+        self._changed(self._is_low, is_out or bool(self._unheard))
+
+    async def _stop(self, call: str) -> None:
+        """End the call's recording. Asked for at every look: it may have just begun."""
+        try:
+            await self._ami.action("StopMixMonitor", Channel=call)
+        except AmiRefused:
+            # Nothing is recorded there, or the call has just ended.
             return
-        for channel in set(self._switchboard.exchange.recorded()) - self._stopped:
-            self._stopped.add(channel)
-            try:
-                await self._ami.action("StopMixMonitor", Channel=channel)
-            except AmiRefused:
-                # It was not recorded, or has just ended.
-                continue

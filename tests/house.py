@@ -36,6 +36,8 @@ TOML = """
 node = "house"
 [addresses]
 host = "{host}"
+[recordings]
+keep_free_mb = 1
 [[trunks]]
 name = "carrier"
 host = "{carrier}:5060"

@@ -52,6 +52,8 @@ from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
 
 RECORDING_DUE: Final = "recording due"
 RECORDING_DUE_S: Final = 300
+CUT_SHORT_S: Final = 5.0
+"""A recording that is so much shorter than the talk was ended before it."""
 NO_LINE_FREE: Final = 34
 """The Q.850 cause of a call that came when every line was taken."""
 AS_WISHED: Final = (0, 16, 26, 31)
@@ -181,7 +183,7 @@ def reconsider(call: Call, event: Event) -> CallOutcome:
 
 def order_owed(call: Call, event: Event) -> tuple[Effect, ...]:
     """An answered call without an order asks for one; asking twice makes one all the same."""
-    if not call.answered_at or call.orders:
+    if not call.answered_at or call.orders or call.is_order_wished:
         return ()
     return (Tell(event=request_of(call, event, order_id=owed_order(call.id))),)
 
@@ -266,6 +268,8 @@ def the_elder(call: Call) -> int | None:
 
 def open_order(call: Call, event: Event) -> CallOutcome:
     assert isinstance(event, OpenOrder)
+    # It is linked a moment later; a call that ends in between needs no second one.
+    call = replace(call, is_order_wished=True)
     return call, (Tell(event=request_of(call, event, order_id=event.order_id)),)
 
 
@@ -279,7 +283,23 @@ def wrap_up(call: Call, event: Event) -> CallOutcome:
 
 
 def recording_kept(call: Call, event: Event) -> CallOutcome:
-    return call, (StopTimer(name=RECORDING_DUE), EndAlarm(key=f"recording/{call.id}"))
+    """What can be heard of a call is not always all of it: a full disk ends a recording early."""
+    assert isinstance(event, RecordingMade)
+    key = f"recording/{call.id}"
+    if event.seconds + CUT_SHORT_S < talked_s(call):
+        text = f"{call.id}: ends before the call does"
+        return call, (
+            StopTimer(name=RECORDING_DUE),
+            RaiseAlarm(key=key, kind="recording", text=text),
+        )
+    return call, (StopTimer(name=RECORDING_DUE), EndAlarm(key=key))
+
+
+def talked_s(call: Call) -> float:
+    """How long the talk lasted, in seconds, when both of its ends were seen; else 0."""
+    if not call.answered_at or not call.ended_at or call.ended_uncertain:
+        return 0.0
+    return (call.ended_at - call.answered_at).total_seconds()
 
 
 def recording_trouble(call: Call, event: Event) -> CallOutcome:

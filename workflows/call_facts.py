@@ -139,6 +139,7 @@ class Call:
     result: Result | None = None
     legs: tuple[Leg, ...] = ()
     orders: tuple[LinkedOrder, ...] = ()
+    is_order_wished: bool = False
     recording: RecordingState = RecordingState.WRITING
     sound: Sound | None = None
     imported_at: datetime | None = None

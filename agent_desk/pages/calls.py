@@ -162,6 +162,7 @@ async def answer(
     return page(
         request, "calls/one.html", status,
         view=view, typed=typed_in(view, typed), faults=faults or {}, refused=refused,
+        is_unrecorded=request.app[DESK].feed.has_alarm("not recorded"),
     )  # fmt: skip
 
 

@@ -179,9 +179,10 @@ def open_site(
         block = stack.enter_context(claim_addresses(200))
         config = write_config(place / "careline.toml", block)
         quicken(config)
-        with config.open("a", encoding="utf-8") as file:
-            file.write(f"[recordings]\nkeep_free_mb = {keep_free_mb}\n")
-            if database:
+        kept_free = f"keep_free_mb = {keep_free_mb}"
+        config.write_text(config.read_text("utf-8").replace("keep_free_mb = 1", kept_free), "utf-8")
+        if database:
+            with config.open("a", encoding="utf-8") as file:
                 file.write(f'[database]\nurl = "{database}"\n')
         clock = place / "clock" if own_clock else None
         with_clock = clock_of(clock) if clock else ((), {})

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from asterisk_conf.render import CARRIER_TEMPLATES, TEMPLATES, render
+from asterisk_conf.render import CARRIER_TEMPLATES, TEMPLATES, render, texts
 from asterisk_conf.sounds import PROMPTS, copy_sounds
 from home import Home
 from settings import BadConfig, Centre, Seat, Settings, Site, Trunk
@@ -60,8 +60,13 @@ def prompts(tmp_path: Path) -> Path:
     return folder
 
 
-def rendered(home: Home, prompts: Path, **settings: Any) -> dict[str, str]:
+def rendered(home: Home, **settings: Any) -> dict[str, str]:
     """The files by name."""
+    return texts(Settings.model_validate(settings), home, Nowhere())
+
+
+def written(home: Home, prompts: Path, **settings: Any) -> dict[str, str]:
+    """The files by name, as they lie in the home."""
     root = render(Settings.model_validate(settings), home, Nowhere(), "", prompts)
     return {file.name: file.read_text("utf-8") for file in (root / "etc").iterdir()}
 
@@ -73,8 +78,8 @@ def section(text: str, name: str) -> str:
     return found[1]
 
 
-def test_every_bind_is_explicit(home: Home, prompts: Path) -> None:
-    files = rendered(home, prompts, **FULL)
+def test_every_bind_is_explicit(home: Home) -> None:
+    files = rendered(home, **FULL)
     assert files["pjsip.conf"].count("bind = 127.0.10.1:5060") == 2
     assert "bindaddr = 127.0.10.1" in files["manager.conf"]
     assert "bindaddr = 127.0.10.1" in files["http.conf"]
@@ -82,9 +87,9 @@ def test_every_bind_is_explicit(home: Home, prompts: Path) -> None:
     assert files["pjsip.conf"].count("media_address = 127.0.10.1") == 6
 
 
-def test_the_internal_door_stays_on_loopback(home: Home, prompts: Path) -> None:
+def test_the_internal_door_stays_on_loopback(home: Home) -> None:
     outside = {"host": "192.0.2.7", "desk_proxy": "proxy", "public_sip_host": "203.0.113.1"}
-    files = rendered(home, prompts, addresses=outside)
+    files = rendered(home, addresses=outside)
     assert "bind = 192.0.2.7:5060" in files["pjsip.conf"]
     assert "external_media_address = 203.0.113.1" in files["pjsip.conf"]
     assert "bindaddr = 127.0.0.1" in files["manager.conf"]
@@ -94,8 +99,8 @@ def test_the_internal_door_stays_on_loopback(home: Home, prompts: Path) -> None:
 
 
 def test_secrets_are_random_kept_and_closed(home: Home, prompts: Path) -> None:
-    first = rendered(home, prompts, **FULL)
-    again = rendered(home, prompts, **FULL)
+    first = written(home, prompts, **FULL)
+    again = written(home, prompts, **FULL)
     assert first == again, "a second start changes nothing"
     passwords = home.seat_passwords(("1001", "1002"))
     assert passwords["1001"] != passwords["1002"]
@@ -105,8 +110,8 @@ def test_secrets_are_random_kept_and_closed(home: Home, prompts: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_trunks_are_known_by_address_or_register(home: Home, prompts: Path) -> None:
-    text = rendered(home, prompts, **FULL)["pjsip.conf"]
+def test_trunks_are_known_by_address_or_register(home: Home) -> None:
+    text = rendered(home, **FULL)["pjsip.conf"]
     assert "match = 192.0.2.1\nmatch = 198.51.100.0/24" in text
     assert "server_uri = sip:sip.example:5080" in text
     assert text.count("type = registration") == 1
@@ -116,8 +121,8 @@ def test_trunks_are_known_by_address_or_register(home: Home, prompts: Path) -> N
     assert "anonymous" not in text
 
 
-def test_seats_stand_in_their_queues_only(home: Home, prompts: Path) -> None:
-    text = rendered(home, prompts, **FULL)["queues.conf"]
+def test_seats_stand_in_their_queues_only(home: Home) -> None:
+    text = rendered(home, **FULL)["queues.conf"]
     hotline, emergency = section(text, "hotline"), section(text, "emergency")
     assert "PJSIP/1001" in emergency
     assert "PJSIP/1002" in hotline
@@ -126,9 +131,9 @@ def test_seats_stand_in_their_queues_only(home: Home, prompts: Path) -> None:
     assert "leavewhenempty = no" in hotline
 
 
-def test_no_word_of_a_caller_is_an_argument(home: Home, prompts: Path) -> None:
+def test_no_word_of_a_caller_is_an_argument(home: Home) -> None:
     """Names and headers stay in events; a number passes FILTER before it is used."""
-    text = rendered(home, prompts, **FULL)["extensions.conf"]
+    text = rendered(home, **FULL)["extensions.conf"]
     assert "CALLERID(name" not in text
     # The one header that we add ourselves holds our own call's id.
     ours = "PJSIP_HEADER(add,X-Careline-Call)=${CARELINE_CALL}"
@@ -144,8 +149,8 @@ def test_no_word_of_a_caller_is_an_argument(home: Home, prompts: Path) -> None:
         assert "CALLERID(num" not in unfiltered.replace("Set(CALLERID(num)=", ""), line
 
 
-def test_no_agi_stands_before_an_emergency(home: Home, prompts: Path) -> None:
-    text = rendered(home, prompts, **FULL)["extensions.conf"]
+def test_no_agi_stands_before_an_emergency(home: Home) -> None:
+    text = rendered(home, **FULL)["extensions.conf"]
     names = ("arrive", "emergency", "rescue-watch", "rescue-ring", "rescue-place", "rescue-join")
     reached = "".join(section(text, name) for name in names)
     for application in ("AGI(", "Read(", "BackGround(", "notice"):
@@ -153,9 +158,9 @@ def test_no_agi_stands_before_an_emergency(home: Home, prompts: Path) -> None:
     assert "AGI(" in section(text, "hotline")
 
 
-def test_a_seats_number_is_cleaned_before_it_is_compared(home: Home, prompts: Path) -> None:
+def test_a_seats_number_is_cleaned_before_it_is_compared(home: Home) -> None:
     """What a seat dials is a pattern's only in its clean form."""
-    text = rendered(home, prompts, **FULL)["extensions.conf"]
+    text = rendered(home, **FULL)["extensions.conf"]
     first = section(text, "from-seat")
     assert re.findall(r"exten => (\S+?),", first) == ["_[0-9#*+]!"]
     assert "Goto(dialled,${CARELINE_DIALLED},1)" in first
@@ -164,16 +169,16 @@ def test_a_seats_number_is_cleaned_before_it_is_compared(home: Home, prompts: Pa
         assert "EXTEN" not in section(text, name)
 
 
-def test_a_sites_own_number_is_guarded_in_its_local_form(home: Home, prompts: Path) -> None:
+def test_a_sites_own_number_is_guarded_in_its_local_form(home: Home) -> None:
     sites = [{"code": "main", "ambulance": "03745550120"}]
-    guarded = section(rendered(home, prompts, sites=sites)["extensions.conf"], "guarded")
+    guarded = section(rendered(home, sites=sites)["extensions.conf"], "guarded")
     for number in ("5550120", "03745550120", "+863745550120", "008603745550120"):
         assert f"exten => {number},1," in guarded, number
 
 
-def test_an_entry_is_known_with_its_plus_and_without(home: Home, prompts: Path) -> None:
+def test_an_entry_is_known_with_its_plus_and_without(home: Home) -> None:
     plan = {"emergency": "+8637496000"}
-    text = rendered(home, prompts, numbers=plan)["extensions.conf"]
+    text = rendered(home, numbers=plan)["extensions.conf"]
     carrier = section(text, "from-carrier")
     for number, entry in (
         *(("8637496000", "emergency"), ("+8637496000", "emergency")),
@@ -184,7 +189,7 @@ def test_an_entry_is_known_with_its_plus_and_without(home: Home, prompts: Path) 
 
 
 def test_the_watchdog_of_a_menu_is_no_call(home: Home, prompts: Path) -> None:
-    text = rendered(home, prompts, **FULL)["extensions.conf"]
+    text = written(home, prompts, **FULL)["extensions.conf"]
     watchdog = [li for li in section(text, "watch-menu").splitlines() if not li.startswith(";")]
     for word in ("CARELINE_CALL", "MixMonitor", "Answer(", "Wait("):
         assert not [line for line in watchdog if word in line], word
@@ -192,9 +197,7 @@ def test_the_watchdog_of_a_menu_is_no_call(home: Home, prompts: Path) -> None:
     assert sound.read_bytes() == bytes(4000)
 
 
-def test_an_emergency_rings_those_who_serve_it_and_the_fallback_phones(
-    home: Home, prompts: Path
-) -> None:
+def test_an_emergency_rings_those_who_serve_it_and_the_fallback_phones(home: Home) -> None:
     seats = [
         {"extension": "1001", "queues": ["hotline"]},
         {"extension": "1002"},
@@ -202,12 +205,12 @@ def test_an_emergency_rings_those_who_serve_it_and_the_fallback_phones(
         {"extension": "1004", "site": "south", "queues": ["hotline"]},
     ]
     sites = [{"code": "main", "fallback_phone": "1003"}, {"code": "south"}]
-    text = rendered(home, prompts, seats=seats, sites=sites)["extensions.conf"]
+    text = rendered(home, seats=seats, sites=sites)["extensions.conf"]
     assert "\nRESCUE_SEATS=1002,1003,1004\n" in text
 
 
-def test_a_silent_phone_is_given_up_and_a_silent_elder_never(home: Home, prompts: Path) -> None:
-    text = rendered(home, prompts, **FULL)["pjsip.conf"]
+def test_a_silent_phone_is_given_up_and_a_silent_elder_never(home: Home) -> None:
+    text = rendered(home, **FULL)["pjsip.conf"]
     for seat in ("1001", "1002"):
         assert "rtp_timeout = 5\n" in section(text, seat)
         assert "rtp_timeout_hold = 60\n" in section(text, seat)
@@ -220,24 +223,24 @@ def test_a_silent_phone_is_given_up_and_a_silent_elder_never(home: Home, prompts
     assert text.count("rtp_timeout = ") == 4
 
 
-def test_a_room_ends_with_nobodys_leaving(home: Home, prompts: Path) -> None:
-    text = rendered(home, prompts, **FULL)["confbridge.conf"]
+def test_a_room_ends_with_nobodys_leaving(home: Home) -> None:
+    text = rendered(home, **FULL)["confbridge.conf"]
     settings = [line for line in text.splitlines() if not line.startswith(";")]
     assert not [line for line in settings if "end_marked" in line or "wait_marked" in line]
     assert "jitterbuffer = yes" not in text
     assert "mixing_interval = 20" in text
 
 
-def test_notes_about_cases_go_at_the_start_and_contacts_stay(home: Home, prompts: Path) -> None:
-    files = rendered(home, prompts, **FULL)
+def test_notes_about_cases_go_at_the_start_and_contacts_stay(home: Home) -> None:
+    files = rendered(home, **FULL)
     swept = set(re.findall(r"deltree rescue/(\w+) = yes\n", files["cli.conf"]))
     noted = set(re.findall(r"DB\w*\(rescue/(\w+)/", files["extensions.conf"]))
     assert swept == noted - {"contact"}
 
 
 @pytest.mark.parametrize("live", [False, True])
-def test_no_contact_is_a_bare_rescue_number(home: Home, prompts: Path, live: bool) -> None:
-    text = rendered(home, prompts, rescue={"live": live})["extensions.conf"]
+def test_no_contact_is_a_bare_rescue_number(home: Home, live: bool) -> None:
+    text = rendered(home, rescue={"live": live})["extensions.conf"]
     contact, number = section(text, "rescue-contact"), section(text, "rescue-number")
     assert "EXTEN" not in number
     assert "Goto(rescue-number,${CARELINE_DIALLED},1)" in contact
@@ -246,20 +249,20 @@ def test_no_contact_is_a_bare_rescue_number(home: Home, prompts: Path, live: boo
     assert ("exten => _0XX120,1,Hangup(21)" in number) == (not live)
 
 
-def test_the_rescue_numbers_are_each_sites_own(home: Home, prompts: Path) -> None:
+def test_the_rescue_numbers_are_each_sites_own(home: Home) -> None:
     sites = [
         {"code": "main", "ambulance": "0374120", "fire": "0374119", "police": "0374110"},
         {"code": "south", "ambulance": "0375120"},
     ]
-    text = rendered(home, prompts, sites=sites, rescue={"live": True})["extensions.conf"]
+    text = rendered(home, sites=sites, rescue={"live": True})["extensions.conf"]
     assert "exten => 120,1,Set(CARELINE_DIALLED=0374120)" in section(text, "dispatchers-main")
     assert "exten => 120,1,Set(CARELINE_DIALLED=0375120)" in section(text, "dispatchers-south")
     assert "guarded" not in text
 
 
-def test_switched_off_no_spelling_of_a_rescue_number_leaves(home: Home, prompts: Path) -> None:
+def test_switched_off_no_spelling_of_a_rescue_number_leaves(home: Home) -> None:
     sites = [{"code": "main", "ambulance": "5550120"}]
-    text = rendered(home, prompts, sites=sites)["extensions.conf"]
+    text = rendered(home, sites=sites)["extensions.conf"]
     assert "dispatchers-" not in text
     guarded = section(text, "guarded")
     for number in (
@@ -281,7 +284,7 @@ EVIL = ["x\ny", "x;y", 'x"y', "${SHELL(id)}", "x\\y", "x]y", "x=>y", "x\x00y"]
 @pytest.mark.parametrize("value", EVIL)
 def test_a_value_that_would_break_out_is_refused(home: Home, prompts: Path, value: str) -> None:
     """Also when it has got past the settings; the old configuration stays whole."""
-    before = rendered(home, prompts, **FULL)
+    before = written(home, prompts, **FULL)
     whole = Settings.model_validate(FULL)
     wrong = [
         whole.model_copy(update={"centre": Centre.model_construct(node=value)}),
@@ -314,7 +317,7 @@ def test_templates_never_call_a_setting_their_own() -> None:
 
 def test_sounds_are_copied_when_they_changed(home: Home, prompts: Path) -> None:
     data = home.asterisk / "data"
-    rendered(home, prompts)
+    written(home, prompts)
     notice = data / "sounds" / "zh" / "notice.wav"
     assert notice.read_bytes() == b"sound"
     assert (data / "sounds" / "zh" / "digits" / "1.wav").exists()
@@ -334,7 +337,7 @@ def test_sounds_are_copied_when_they_changed(home: Home, prompts: Path) -> None:
 def test_asterisk_may_read_the_sounds_whatever_our_umask_is(home: Home, prompts: Path) -> None:
     mask = os.umask(0o077)
     try:
-        rendered(home, prompts)
+        written(home, prompts)
     finally:
         os.umask(mask)
     for made in (home.asterisk / "data" / "sounds").rglob("*"):
@@ -342,15 +345,15 @@ def test_asterisk_may_read_the_sounds_whatever_our_umask_is(home: Home, prompts:
         assert stat.S_IMODE(made.parent.stat().st_mode) == 0o755, made.parent
 
 
-def test_no_template_was_forgotten(home: Home, prompts: Path) -> None:
-    files = rendered(home, prompts, **FULL)
+def test_no_template_was_forgotten(home: Home) -> None:
+    files = rendered(home, **FULL)
     wanted = {template.name.removesuffix(".j2") for template in TEMPLATES.glob("*.conf.j2")}
     assert wanted <= set(files)
     assert not [name for name, text in files.items() if "{{" in text or "{%" in text]
 
 
-def test_every_prompt_that_is_played_is_in_the_catalogue(home: Home, prompts: Path) -> None:
-    files = rendered(home, prompts, **FULL)
+def test_every_prompt_that_is_played_is_in_the_catalogue(home: Home) -> None:
+    files = rendered(home, **FULL)
     played = set(re.findall(r"Playback\(([\w-]+)", files["extensions.conf"]))
     played |= set(
         re.findall(r"^(?:queue-\w+|periodic-announce) = (\S+)$", files["queues.conf"], re.MULTILINE)

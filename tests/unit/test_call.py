@@ -134,10 +134,9 @@ def vanished(at: datetime = NOW) -> Event:
     return CallVanished(case_id=ID, at=at)
 
 
-def made() -> Event:
-    return RecordingMade(
-        case_id=ID, at=NOW, file=f"2026/03/01/{ID}.opus", sha256="0" * 64, seconds=9.5, size=4000
-    )
+def made(seconds: float = 9.5) -> Event:
+    file = f"2026/03/01/{ID}.opus"
+    return RecordingMade(case_id=ID, at=NOW, file=file, sha256="0" * 64, seconds=seconds, size=4000)
 
 
 def failed() -> Event:
@@ -200,6 +199,24 @@ def test_an_answered_call_has_its_seat_its_times_and_an_order_to_judge() -> None
     assert [(one.call_id, one.elder_id, one.accepted_by) for one in need] == [(ID, 1, "1001")]
     assert MakeRecording(serial=ID, began_at=NOW) in wanted
     assert StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S) in wanted
+
+
+def test_a_recording_that_ends_before_the_talk_is_shown() -> None:
+    story = (arrived(WANG), queued(), rang("1001"), answered("1001", after(12)), ended(after(95)))
+    assert EndAlarm(key=f"recording/{ID}") in play(*story, made(seconds=94.0))[1]
+    _, wanted = play(*story, made(seconds=40.0))
+    (alarm,) = (one for one in wanted if isinstance(one, RaiseAlarm))
+    assert (alarm.kind, alarm.text) == ("recording", f"{ID}: ends before the call does")
+    assert EndAlarm(key=f"recording/{ID}") not in wanted
+
+
+def test_an_order_that_a_seat_has_asked_for_is_the_only_one() -> None:
+    """The call ends in the moment before it is linked."""
+    wish = OpenOrder(
+        case_id=ID, at=NOW, by="张敏", content="送餐", requirement="", order_id="wished"
+    )
+    _, wanted = play(arrived(WANG), rang("1001"), answered("1001"), wish, ended())
+    assert [need.case_id for need in requests(wanted)] == ["wished"]
 
 
 def test_a_call_for_which_no_line_was_free_failed() -> None:

@@ -188,7 +188,7 @@ async def test_a_controller_that_never_answers_is_away(
 async def test_a_fault_of_the_controller_is_no_crash_of_the_desk(house: House) -> None:
     house.refusal = RuntimeError("a fault")
     async with house.client() as client:
-        with pytest.raises(ControllerDown):
+        with pytest.raises(ControllerDown, match=r"failed \(HTTP 500\); logs/controller.log"):
             await client.tell(WISH)
 
 

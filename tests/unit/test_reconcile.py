@@ -20,6 +20,7 @@ from workflows.events import (
     PartyAnswered,
     PartyRang,
     SeatAnswered,
+    SeatLost,
     SeatRang,
 )
 
@@ -67,6 +68,15 @@ def test_a_call_that_asterisk_no_longer_has_is_gone() -> None:
     assert missed({"c1": "talking", "c2": "waiting"}, channel("c2", **queue())) == [
         CallVanished(case_id="c1", at=NOW)
     ]
+
+
+def test_a_caller_whose_seat_was_lost_meanwhile_waits_again() -> None:
+    """Asterisk put the caller back into the line while nobody listened: no talk, and no answer."""
+    lost = missed({"c1": "talking"}, channel("c1", **queue()), legs="s1")
+    assert [type(one) for one in lost] == [LegEnded, SeatLost]
+    # A phone that was just answered is no loss: the two are brought together in a moment.
+    answered = {**seat("s1", "c1", ""), "ChannelStateDesc": "Up"}
+    assert missed({"c1": "talking"}, channel("c1", **queue()), answered, legs="s1") == []
 
 
 def test_a_seats_leg_alone_is_not_the_call() -> None:

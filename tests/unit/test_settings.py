@@ -108,6 +108,30 @@ WRONG = {
     ),
     "trunk's codec": (TRUNK + 'codecs = ["g729"]', ["trunks[0].codecs[0]", "'g729'", "alaw"]),
     "zone": ('[centre]\ntime_zone = "Bejing"', ["centre.time_zone", "Bejing", "Asia/Shanghai"]),
+    "mistyped password": (
+        '[[trunks]]\nname = "x"\npasswrd = "hush-hush"',
+        ["trunks[0].passwrd", "(hidden)"],
+    ),
+    "mistyped database": (
+        '[database]\nuri = "postgresql+psycopg://c:hush-hush@db/x"',
+        ["database.uri", "(hidden)"],
+    ),
+    "number for help": (
+        '[numbers]\nemergency = "120"',
+        ["numbers.emergency = '120'", "number of our own"],
+    ),
+    "Asterisk's own name": (
+        "\n".join(f'[[queues]]\nname = "{name}"' for name in ("hotline", "emergency", "general")),
+        ["queues", "'general'", "another name"],
+    ),
+    "too few ports": (
+        '[addresses]\nrtp = "10000-10099"',
+        ["addresses.rtp has 100 ports", "wider range"],
+    ),
+    "one variable for two": (
+        "\n".join(f'[[trunks]]\nname = "{n}"\nhost = "192.0.2.1:5060"' for n in ("a-b", "a_b")),
+        ["trunks", "'a_b' twice"],
+    ),
     "database": ('[database]\nurl = "mysql://x"', ["database.url", "(hidden)", "postgresql"]),
     "switch": ('[rescue]\nlive = "perhaps"', ["rescue.live", "perhaps", "true or false"]),
     "no TOML": ("[centre\n", ["not valid TOML", "careline.example.toml"]),

@@ -84,6 +84,16 @@ def test_what_systemd_would_refuse_is_refused_before(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_home_of_the_practice_town_is_refused(tmp_path: Path) -> None:
+    """`./careline run` has the same home by default, and was perhaps only to be tried."""
+    home, root = tmp_path / "home", tmp_path / "root"
+    home.mkdir()
+    (home / "mode").write_text("practice\n")
+    with pytest.raises(SetupError, match=r"practice town[\s\S]*new one with --home"):
+        install(Plan("daemon", home, CHECKOUT, PLAN.python), root)
+    assert not root.exists()
+
+
 def test_a_checkout_that_others_cannot_read_is_refused(tmp_path: Path) -> None:
     closed = tmp_path / "careline"
     closed.mkdir(mode=0o700)
