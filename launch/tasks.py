@@ -30,8 +30,20 @@ ROOMS: Final = (
 )
 
 
-PARTS_AT_ONCE: Final = 2
-LONGEST_FIRST: Final = ("asterisk", "faults", "desk", "database", "unit")
+AT_ONCE: Final = 3
+PIECES: Final[Mapping[str, tuple[str, ...]]] = {
+    "faults": ("tests/faults",),
+    "database": ("tests/database",),
+    "rescue": ("tests/asterisk", "-o", "python_files=test_rescue_*.py"),
+    "asterisk": ("tests/asterisk", "--ignore-glob=*/test_rescue_*.py"),
+    "desk": ("tests/desk",),
+    "unit": ("tests/unit",),
+}
+"""The parts as they run side by side, in the order in which they are begun.
+
+The telephones of `asterisk` ring in real time and leave the processor to others, so its tests are
+two pieces; of the three that need it, two run at a time.
+"""
 TESTS_FAILED: Final = 1
 NONE_CHOSEN: Final = 5
 """Pytest's exit codes: tests failed; of this part, its words chose no test."""
@@ -56,49 +68,52 @@ class PartsRun:
     checkout: Path
     running: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
-    def run(self, part: str, *again: str) -> int:
-        """Run one part in a pytest of its own and show what it said; returns its exit code."""
+    def run(self, piece: str, *again: str) -> int:
+        """Run one piece in a pytest of its own and show what it said; returns its exit code."""
         begun = time.monotonic()
-        log = self.checkout / "results" / f"{part}{'-again' if again else ''}.log"
+        log = self.checkout / "results" / f"{piece}{'-again' if again else ''}.log"
         # Each has notes of its own on what failed: two writers would lose one another's.
-        notes = f"cache_dir=results/{part}.cache"
+        notes = f"cache_dir=results/{piece}.cache"
         words = [f"--durations={SLOWEST}", *self.for_pytest, "-o", notes, *again]
         with log.open("wb") as out:
-            program = _start([self.python, *pytest_words(part, words)], self.checkout, out)
+            argv: list[str | Path] = [self.python, "-m", "pytest", *PIECES[piece], *words]
+            program = _start(argv, self.checkout, out)
             self.running.append(program)
             code = program.wait()
         with _showing:
-            say(f"tests/{part} took {time.monotonic() - begun:.0f} s{' alone' if again else ''}")
+            say(f"{piece} took {time.monotonic() - begun:.0f} s{' alone' if again else ''}")
             print(log.read_text("utf-8", "replace"), flush=True)
         return code
 
     def run_all(self, parts: Sequence[str]) -> dict[str, int]:
-        """Run the parts two at a time; returns their exit codes."""
-        with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        """Run the pieces of these parts, some at a time; returns their exit codes."""
+        pieces = [
+            name for name, words in PIECES.items() if words[0].removeprefix("tests/") in parts
+        ]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
             try:
-                ordered = sorted(parts, key=LONGEST_FIRST.index)
-                return dict(zip(ordered, pool.map(self.run, ordered), strict=True))
+                return dict(zip(pieces, pool.map(self.run, pieces), strict=True))
             except KeyboardInterrupt:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self.interrupt()
                 raise
 
     def look_again(self, codes: Mapping[str, int]) -> dict[str, int]:
-        """Run what failed once more, a part alone; returns the codes that count."""
-        failed = {part: self._failed_in(part) for part in codes if codes[part] == TESTS_FAILED}
+        """Run what failed once more, a piece alone; returns the codes that count."""
+        failed = {piece: self._failed_in(piece) for piece in codes if codes[piece] == TESTS_FAILED}
         if sum(map(len, failed.values())) > MOST_LOOKED_AT_AGAIN:
             return dict(codes)
         counts = dict(codes)
-        for part, names in failed.items():
+        for piece, names in failed.items():
             # Without a name it was no test that failed: nothing to be run alone.
-            if names and self.run(part, "--last-failed") == 0:
-                counts[part] = 0
+            if names and self.run(piece, "--last-failed") == 0:
+                counts[piece] = 0
                 say(f"passed only alone, and want mending: {', '.join(names)}")
         return counts
 
-    def _failed_in(self, part: str) -> list[str]:
-        """The tests that failed in the part's last run, as pytest noted them."""
-        notes = self.checkout / "results" / f"{part}.cache" / "v" / "cache" / "lastfailed"
+    def _failed_in(self, piece: str) -> list[str]:
+        """The tests that failed in the piece's last run, as pytest noted them."""
+        notes = self.checkout / "results" / f"{piece}.cache" / "v" / "cache" / "lastfailed"
         try:
             return list(json.loads(notes.read_text("utf-8")))
         except FileNotFoundError:
@@ -115,18 +130,18 @@ class PartsRun:
 def run_parts(
     python: Path, parts: Sequence[str], for_pytest: Sequence[str], checkout: Path = CHECKOUT
 ) -> int:
-    """Run each part in a pytest of its own, two at a time; 0 only when no part failed.
+    """Run the parts in pieces, each in a pytest of its own; 0 only when none failed.
 
-    Most of a test is waiting for telephones, and two cores carry two parts. What a part says is
-    shown whole when it ends; until then it can be read in `results/PART.log`.
+    What a piece says is shown whole when it ends; until then it can be read in
+    `results/PIECE.log`.
 
-    A few that failed while another part had half of the machine are run once more, alone: a
-    telephone call goes on in real time, and a machine that stands still for a second is no fault of
-    the centre's. They are named, since such a test, or the code, still wants mending.
+    A few that failed while others had most of the machine are run once more, alone: a telephone
+    call goes on in real time, and a machine that stands still for a second is no fault of the
+    centre's. They are named, since such a test, or the code, still wants mending.
     """
     (checkout / "results").mkdir(exist_ok=True)
-    for part in parts:
-        shutil.rmtree(checkout / "results" / f"{part}.cache", ignore_errors=True)
+    for piece in PIECES:
+        shutil.rmtree(checkout / "results" / f"{piece}.cache", ignore_errors=True)
     tests = PartsRun(python, for_pytest, checkout)
     codes = tests.run_all(parts)
     if len(parts) > 1:
@@ -135,9 +150,9 @@ def run_parts(
         except KeyboardInterrupt:
             tests.interrupt()
             raise
-    for part, code in codes.items():
+    for piece, code in codes.items():
         if code not in (0, NONE_CHOSEN):
-            say(f"tests/{part} FAILED: pytest ended with {code}")
+            say(f"{piece} FAILED: pytest ended with {code}")
     # Words such as `-k` may choose tests in some of the parts only.
     ended = set(codes.values())
     return 0 if 0 in ended and ended <= {0, NONE_CHOSEN} else 1

@@ -47,7 +47,7 @@ def test_one_red_part_makes_the_run_red_and_everything_is_shown(
     assert run_parts(PYTHON, parts, (), tmp_path) == 1
     shown, said = capfd.readouterr()
     assert shown.count("1 passed") == 2
-    assert said.endswith("tests/desk FAILED: pytest ended with 1\n")
+    assert said.endswith("desk FAILED: pytest ended with 1\n")
     assert "AssertionError: assert 'the elder' == 'heard'" in shown
     assert shown.count("test session starts") == 4, "the red one is looked at once more"
 
