@@ -9,6 +9,10 @@ import os
 import pytest
 from hypothesis import settings
 
+MEMORY = "/dev/shm"
+if os.access(MEMORY, os.W_OK):
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)
+
 settings.register_profile("unit", max_examples=30, deadline=None, database=None)
 settings.load_profile("unit")
 
