@@ -44,6 +44,11 @@ class Member:
     last_call: int = 0
 
 
+def interface_of(leg: Leg) -> str:
+    """Whose leg it is, `PJSIP/1001` say: a channel's name is that and a number of its own."""
+    return leg.name.rpartition("-")[0]
+
+
 class Difference(NamedTuple):
     """One thing of which the picture and Asterisk say different things."""
 
@@ -64,6 +69,9 @@ class Exchange:
     waiting: dict[str, list[str]] = field(default_factory=dict)
     rooms: dict[str, set[str]] = field(default_factory=dict)
     devices: dict[str, str] = field(default_factory=dict)
+    # Whose legs they are, and which queues there are: asked for at every event of a telephone.
+    _by_interface: dict[str, dict[str, Leg]] = field(default_factory=dict, repr=False)
+    _queues: dict[str, None] = field(default_factory=dict, repr=False)
 
     def apply(self, event: AmiEvent) -> None:
         """Take one AMI event."""
@@ -85,23 +93,39 @@ class Exchange:
         id_ = plain(event.get("Uniqueid"))
         if not id_:
             return
-        known = self.legs.get(id_)
-        self.legs[id_] = Leg(
-            id=id_,
-            name=plain(event.get("Channel")),
-            state=plain(event.get("ChannelStateDesc")),
-            bridge=plain(event.get("BridgeId")) or (known.bridge if known else ""),
-            call=variable(event, "CARELINE_CALL"),
-            party=variable(event, "CARELINE_PARTY"),
+        known = self._take_leg(id_)
+        self._put_leg(
+            Leg(
+                id=id_,
+                name=plain(event.get("Channel")),
+                state=plain(event.get("ChannelStateDesc")),
+                bridge=plain(event.get("BridgeId")) or (known.bridge if known else ""),
+                call=variable(event, "CARELINE_CALL"),
+                party=variable(event, "CARELINE_PARTY"),
+            )
         )
+
+    def _put_leg(self, leg: Leg) -> None:
+        self.legs[leg.id] = leg
+        self._by_interface.setdefault(interface_of(leg), {})[leg.id] = leg
+
+    def _take_leg(self, id_: str) -> Leg | None:
+        leg = self.legs.pop(id_, None)
+        if leg is not None:
+            of_interface = self._by_interface[interface_of(leg)]
+            del of_interface[id_]
+            if not of_interface:
+                del self._by_interface[interface_of(leg)]
+        return leg
 
     def _state(self, event: AmiEvent) -> None:
         if leg := self.legs.get(plain(event.get("Uniqueid"))):
             leg.state = plain(event.get("ChannelStateDesc"))
 
     def _rename(self, event: AmiEvent) -> None:
-        if leg := self.legs.get(plain(event.get("Uniqueid"))):
+        if leg := self._take_leg(plain(event.get("Uniqueid"))):
             leg.name = plain(event.get("Newname"))
+            self._put_leg(leg)
 
     def _enter_bridge(self, event: AmiEvent) -> None:
         if leg := self.legs.get(plain(event.get("Uniqueid"))):
@@ -114,7 +138,7 @@ class Exchange:
 
     def _end_leg(self, event: AmiEvent) -> None:
         id_ = plain(event.get("Uniqueid"))
-        self.legs.pop(id_, None)
+        self._take_leg(id_)
         for line in self.waiting.values():
             if id_ in line:
                 line.remove(id_)
@@ -128,6 +152,7 @@ class Exchange:
         interface = plain(event.get("Interface") or event.get("Location"))
         if not queue or not interface:
             return
+        self._queues[queue] = None
         self.members[queue, interface] = Member(
             queue=queue,
             interface=interface,
@@ -198,8 +223,7 @@ class Exchange:
 
     def legs_of(self, interface: str) -> list[Leg]:
         """The calls of one telephone, `PJSIP/1001` say."""
-        prefix = f"{interface}-"
-        return [leg for leg in self.legs.values() if leg.name.startswith(prefix)]
+        return list(self._by_interface.get(interface, {}).values())
 
     def calls(self) -> set[str]:
         """The ids of the calls that are up; that of their first leg, which bears the recording."""
@@ -207,7 +231,8 @@ class Exchange:
 
     def members_of(self, interface: str) -> list[Member]:
         """The telephone's places in the queues."""
-        return [member for member in self.members.values() if member.interface == interface]
+        places = (self.members.get((queue, interface)) for queue in self._queues)
+        return [member for member in places if member is not None]
 
     def differences(self, true: Exchange) -> frozenset[Difference]:
         """Where this picture says something else than the other one, which is Asterisk's."""
