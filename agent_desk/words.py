@@ -119,6 +119,16 @@ def call_class(name: str) -> str:
     }.get(name, name)
 
 
+def follows() -> dict[str, str]:
+    """What follows when a call is wrapped up as being about this, with no order described."""
+    return {
+        "emergency": _("Its order stays open: somebody has to look after the elder now."),
+        "consultation": _("With a note, its order is closed: the note is the answer."),
+        "life_service": _("Describe below what is needed: it becomes the order."),
+        "no_response": _("Its order stays open: call back, or have somebody look."),
+    }
+
+
 def party(name: str) -> str:
     return {"caller": _("Caller"), "seat": _("Seat"), "party": _("Called party")}.get(name, name)
 

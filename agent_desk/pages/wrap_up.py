@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from aiohttp import web
 
-from agent_desk import forms
+from agent_desk import forms, words
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.pages import calls as call_page
@@ -14,7 +15,11 @@ from agent_desk.pages.calls import CallView
 from agent_desk.wishes import Refused, wish
 from sql.queries import calls
 from workflows.call import owed_order
-from workflows.commands import Command, JudgeRequest, OpenOrder, WrapUpCall
+from workflows.commands import CloseAnswered, Command, JudgeRequest, OpenOrder, WrapUpCall
+from workflows.events import CallClass
+
+FOLLOWED_UP: Final = (CallClass.EMERGENCY, CallClass.NO_RESPONSE)
+OPEN: Final = ("accepted", "generated")
 
 
 async def keep_draft(request: web.Request) -> web.StreamResponse:
@@ -36,7 +41,7 @@ async def keep(request: web.Request, draft: forms.Draft) -> None:
 
 
 async def save(request: web.Request) -> web.StreamResponse:
-    """Wrap the call up (ACD-19), and write its order when one was described (ACD-17)."""
+    """Wrap the call up and open what its class asks for (ACD-19); write its order (ACD-17)."""
     filled = await forms.read(request, forms.WrapUp)
     form = filled.form
     if form is None:
@@ -71,20 +76,32 @@ def _wrap_up(request: web.Request, form: forms.WrapUp) -> Command:
 
 
 def _order(request: web.Request, form: forms.WrapUp, view: CallView) -> Command | None:
-    """The order that was described: the one that waits to be judged, else a new one."""
-    if not form.content:
-        return None
+    """What becomes of the call's order: as it was described, else as the call's class asks for.
+
+    A question that was answered is closed with the note as its answer. Help in an emergency, and
+    an elder who said nothing, are never over with the call: their order stays open for a person.
+    """
     at, by = datetime.now(UTC), visitor_of(request).name
     owed = next((one for one in view.linked if one.id == owed_order(view.call.id)), None)
+    waits = owed is not None and owed.status == "accepted"
+    content, requirement = form.content, form.requirement
+    if not content and form.call_class in FOLLOWED_UP:
+        if not waits and any(one.status in OPEN for one in view.linked):
+            return None
+        content, requirement = words.call_class(form.call_class.value), form.note
+    if not content:
+        if owed and waits and form.note and form.call_class is CallClass.CONSULTATION:
+            return CloseAnswered(case_id=owed.id, at=at, by=by, answer=form.note)
+        return None
     # The same words a second time are the same form sent again.
-    if owed and (owed.status == "accepted" or owed.content == form.content):
+    if owed and (waits or owed.content == content):
         return JudgeRequest(
             case_id=owed.id, at=at, by=by,
-            content=form.content, requirement=form.requirement, elder_id=form.elder_id,
+            content=content, requirement=requirement, elder_id=form.elder_id,
         )  # fmt: skip
     return OpenOrder(
         case_id=view.call.id, at=at, by=by, order_id=form.order_id,
-        content=form.content, requirement=form.requirement, elder_id=form.elder_id,
+        content=content, requirement=requirement, elder_id=form.elder_id,
     )  # fmt: skip
 
 

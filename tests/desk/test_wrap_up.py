@@ -45,6 +45,43 @@ def test_a_wrap_up_without_a_class_is_refused_and_loses_nothing(page: Page, cent
     expect(page.locator("#timeline")).to_contain_text("admin 完成小结：咨询服务")
 
 
+@pytest.mark.row("ACD-19", part="flows")
+def test_each_class_opens_its_own_flow(page: Page, centre: Centre) -> None:
+    for about, follows, state, content in (
+        ("紧急帮助", "需要马上有人照看老人", "已生成", "紧急帮助"),
+        ("咨询服务", "备注作为答复", "已办结", ""),
+        ("生活服务", "保存后生成工单", "已生成", "送餐"),
+        ("无响应", "请回拨，或派人上门查看", "已生成", "无响应"),
+        ("其他", "", "待判断", ""),
+    ):
+        call = centre.call(fresh_number(), ago_s=90).whole()
+        page.goto(f"/calls/{call.id}")
+        form = page.locator("#wrap-up form")
+        expect(form.locator("[data-follows]:visible")).to_have_count(0)
+        form.get_by_role("radio", name=about).check()
+        told = form.locator("[data-follows]:visible")
+        if follows:
+            expect(told).to_contain_text(follows)
+        else:
+            expect(told).to_have_count(0)
+        page.get_by_label("备注").fill("老人说的话")
+        if about == "生活服务":
+            page.get_by_label("服务内容").fill("送餐")
+        page.get_by_role("button", name="保存小结").click()
+        expect(page.locator("#wrapped-up")).to_contain_text(about)
+        # Saved again with another note, it opens nothing a second time.
+        page.get_by_label("备注").fill("老人说的话，补充")
+        page.get_by_role("button", name="保存小结").click()
+        expect(page.locator("#wrapped-up")).to_contain_text("补充")
+        assert orders_of(centre, call.id) == 1
+        page.locator("#linked-orders a").first.click()
+        expect(page.locator("#order-state")).to_have_text(state)
+        if content:
+            expect(page.get_by_role("textbox", name="服务内容")).to_have_value(content)
+        if about == "咨询服务":
+            expect(page.locator("main")).to_contain_text("老人说的话")
+
+
 def test_what_is_typed_survives_a_reload_and_the_order_is_made_once(
     page: Page, centre: Centre
 ) -> None:
