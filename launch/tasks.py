@@ -32,17 +32,22 @@ ROOMS: Final = (
 
 AT_ONCE: Final = 3
 PIECES: Final[Mapping[str, tuple[str, ...]]] = {
-    "faults": ("tests/faults",),
+    "faults": ("tests/faults", "--ignore-glob=*/test_benches.py"),
     "database": ("tests/database",),
     "rescue": ("tests/asterisk", "-o", "python_files=test_rescue_*.py"),
-    "asterisk": ("tests/asterisk", "--ignore-glob=*/test_rescue_*.py"),
+    "asterisk": (
+        "tests/asterisk", "--ignore-glob=*/test_rescue_*.py", "--ignore-glob=*/test_full_house.py",
+    ),
     "desk": ("tests/desk",),
     "unit": ("tests/unit",),
-}
+    "full-house": ("tests/asterisk", "-o", "python_files=test_full_house.py"),
+    "benches": ("tests/faults", "-o", "python_files=test_benches.py"),
+}  # fmt: skip
 """The parts as they run side by side, in the order in which they are begun.
 
 The telephones of `asterisk` ring in real time and leave the processor to others, so its tests are
-two pieces; of the three that need it, two run at a time.
+two pieces; of the three that need it, two run at a time. What wants most of it, fifty calls at once
+and the benches, is run when the others are nearly done.
 """
 TESTS_FAILED: Final = 1
 NONE_CHOSEN: Final = 5

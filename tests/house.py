@@ -32,12 +32,12 @@ ROOT = Path(__file__).parent.parent
 END_S = 20
 
 TOML = """
+[recordings]
+keep_free_mb = 1
 [centre]
 node = "house"
 [addresses]
 host = "{host}"
-[recordings]
-keep_free_mb = 1
 [[trunks]]
 name = "carrier"
 host = "{carrier}:5060"

@@ -17,7 +17,7 @@ from tests.house import ROOT
 SHORT = {
     "arrive": ("--seconds", "2"),
     "calls": ("--calls", "3", "--seconds", "5"),
-    "desk": ("--elders", "20", "--visits", "2", "--calls", "5", "--seconds", "3"),
+    "desk": ("--elders", "20", "--visits", "1", "--calls", "5", "--seconds", "3"),
     "pop": ("--calls", "10", "--seconds", "3"),
     "recover": ("--calls", "4"),
     "start": ("--starts", "1"),

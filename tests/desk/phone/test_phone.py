@@ -221,6 +221,8 @@ def wrap_up_former(page: Page) -> None:
     expect(nobody.or_(left)).to_be_visible()
     while not nobody.is_visible():
         former = left.get_attribute("href")
+        # The keys count from when the page's script has begun.
+        page.wait_for_load_state("load")
         page.keyboard.press("Alt+5")
         page.keyboard.press("Alt+s")
         another = page.locator(f"main a:not([href='{former}'])", has_text="通话详情")
