@@ -534,7 +534,7 @@ def _explain(wrong: ValidationError, file: Path | None, came_from: Mapping[str, 
 def _shown(key: str, value: object) -> str:
     # A database's address may hold a password too, and a key may be a mistyped "password".
     last = key.rpartition(".")[2]
-    is_secret = bool(difflib.get_close_matches(last, ("password", "secret"), 1, 0.5))
+    is_secret = bool(difflib.get_close_matches(last, ("password", "secret"), 1, 0.6))
     return "(hidden)" if is_secret or "://" in str(value) else repr(value)[:120]
 
 
