@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from control import Controller, ControllerDown
-from recordings.conversion import SETTLE_S, NothingRecorded, NotVerified, make_recording
+from recordings.conversion import (
+    SERIAL,
+    SETTLE_S,
+    NothingRecorded,
+    NotVerified,
+    make_recording,
+)
 from workflows.effects import MakeRecording
 from workflows.errors import CarelineError, StoreDown
 from workflows.events import Event, RecordingFailed, RecordingMade
@@ -40,7 +45,6 @@ class RecordingRound:
         self._recordings: Final = recordings
         self._owed: Final = owed
         self._controller: Final = controller
-        self._faults: Final[Counter[str]] = Counter()
         self.look: Final = asyncio.Event()
 
     async def run(self) -> None:
@@ -61,7 +65,7 @@ class RecordingRound:
         effect = posted.effect
         assert isinstance(effect, MakeRecording)
         try:
-            event = await self._converted(posted.id, effect)
+            event = await asyncio.to_thread(self._convert, effect)
             await self._controller.tell(event, because=posted.id)
         except OSError as cause:
             # A full disk or no permission: the WAVs stay, and it is tried again at the next look.
@@ -73,26 +77,43 @@ class RecordingRound:
         except Exception:
             # Whatever it is, the recordings after this one must be made all the same.
             logger.exception("recording %s met a fault; it is tried again", effect.serial)
-            self._faults[posted.id] += 1
-
-    async def _converted(self, posted_id: str, effect: MakeRecording) -> Event:
-        """What became of it; one that met too many faults is given up, its WAVs are kept."""
-        if self._faults[posted_id] < TRIES:
-            return await asyncio.to_thread(self._convert, effect)
-        reason = f"the conversion failed {TRIES} times; worker.log says how. The WAVs are kept"
-        return RecordingFailed(case_id=effect.serial, at=datetime.now(UTC), reason=reason)
 
     def _convert(self, effect: MakeRecording) -> Event:
-        now = datetime.now(UTC)
+        """What became of it; one that met too many faults is given up, its WAVs are kept.
+
+        A fault is also the end of the whole process, of a night's recording that takes all of the
+        memory, say: so tries are counted beside the WAVs.
+        """
+        if not SERIAL.fullmatch(effect.serial):
+            return _failed(effect, f"{effect.serial!r} is no serial of a recording")
+        note = self._recordings / "live" / f"{effect.serial}.tries"
+        tries = len(note.read_text("ascii", "replace")) if note.exists() else 0
+        if tries >= TRIES:
+            return _failed(
+                effect,
+                f"the conversion failed {tries} times; worker.log says how. The WAVs are kept",
+            )
+        with note.open("a") as noted:
+            noted.write("x")
         try:
             kept = make_recording(effect.serial, effect.began_at, self._recordings, SETTLE_S)
         except (NothingRecorded, NotVerified) as cause:
-            return RecordingFailed(case_id=effect.serial, at=now, reason=str(cause))
+            note.unlink()
+            return _failed(effect, str(cause))
+        except OSError:
+            # That is no fault of the recording's.
+            note.unlink()
+            raise
+        note.unlink()
         return RecordingMade(
             case_id=effect.serial,
-            at=now,
+            at=datetime.now(UTC),
             file=kept.file,
             sha256=kept.sha256,
             seconds=kept.seconds,
             size=kept.size,
         )
+
+
+def _failed(effect: MakeRecording, reason: str) -> RecordingFailed:
+    return RecordingFailed(case_id=effect.serial, at=datetime.now(UTC), reason=reason)

@@ -298,3 +298,23 @@ def test_in_english(context: BrowserContext, page: Page, centre: Centre) -> None
     expect(page.locator("#link")).to_have_text("Live")
     page.get_by_role("link", name="中文").click()
     expect(page.locator("#link")).to_have_text("实时")
+
+
+def test_a_call_without_a_recording_does_not_say_that_it_is_recorded(
+    page: Page, centre: Centre
+) -> None:
+    async def show(is_unrecorded: bool) -> None:
+        centre.picture.show_room(is_low=False, is_unrecorded=is_unrecorded)
+
+    call = centre.call(fresh_number(), ago_s=30)
+    call.queue()
+    call.answer()
+    page.goto(f"/calls/{call.id}")
+    expect(page.locator("#recording")).to_contain_text("从来电第一秒开始录音")
+    centre.run(show(True))
+    try:
+        page.reload()
+        expect(page.locator("#recording")).to_contain_text("磁盘已满，通话未录音")
+    finally:
+        centre.run(show(False))
+        call.end("1001")

@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,12 +27,14 @@ NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 class Bench:
     """The outbox, the controller and the conversion, each of which can fail."""
 
-    def __init__(self) -> None:
+    def __init__(self, recordings: Path) -> None:
+        self.live = recordings / "live"
+        self.live.mkdir()
         self.owed = [Posted(n, MakeRecording(serial=n, began_at=NOW)) for n in ("r1", "r2")]
         self.made: list[str] = []
         self.told: list[tuple[Event, str | None]] = []
         self.faults: dict[str, list[Exception]] = {}
-        self.round = RecordingRound(Path("/nowhere"), self.outbox, cast("Controller", self))
+        self.round = RecordingRound(recordings, self.outbox, cast("Controller", self))
 
     def meet(self, what: str) -> None:
         if self.faults.get(what):
@@ -63,8 +66,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
-    bench = Bench()
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    bench = Bench(tmp_path)
     monkeypatch.setattr(worker_module, "make_recording", bench.convert)
     return bench
 
@@ -155,3 +158,21 @@ async def test_a_fault_that_passes_costs_no_recording(
     start()
     await bench.until_told(2)
     assert isinstance(bench.results()["r1"], RecordingMade)
+
+
+async def test_a_recording_that_ends_the_worker_itself_is_given_up_and_keeps_back_no_other(
+    bench: Bench, start: Callable[[], None]
+) -> None:
+    """Of a phone that was off the hook all night, say, whose sound takes all of the memory."""
+    ended = KeyboardInterrupt("as good as killed")
+    for _ in range(worker_module.TRIES):
+        with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(worker_module, "make_recording", Mock(side_effect=ended))
+            bench.round._convert(MakeRecording(serial="r1", began_at=NOW))
+    start()
+    await bench.until_told(2)
+    assert bench.made == ["r2"]
+    failed = bench.results()["r1"]
+    assert isinstance(failed, RecordingFailed)
+    assert "3 times" in failed.reason
+    assert [one.name for one in bench.live.iterdir()] == ["r1.tries"], "and r2 has left nothing"
