@@ -89,10 +89,8 @@ class RecordingRound:
         note = self._recordings / "live" / f"{effect.serial}.tries"
         tries = len(note.read_text("ascii", "replace")) if note.exists() else 0
         if tries >= TRIES:
-            return _failed(
-                effect,
-                f"the conversion failed {tries} times; worker.log says how. The WAVs are kept",
-            )
+            said = f"the conversion failed {tries} times; worker.log says how. The WAVs are kept"
+            return _failed(effect, said)
         with note.open("a") as noted:
             noted.write("x")
         try:

@@ -164,11 +164,13 @@ async def test_a_recording_that_ends_the_worker_itself_is_given_up_and_keeps_bac
     bench: Bench, start: Callable[[], None]
 ) -> None:
     """Of a phone that was off the hook all night, say, whose sound takes all of the memory."""
-    ended = KeyboardInterrupt("as good as killed")
-    for _ in range(worker_module.TRIES):
-        with pytest.raises(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(worker_module, "make_recording", Mock(side_effect=ended))
-            bench.round._convert(MakeRecording(serial="r1", began_at=NOW))
+    effect = MakeRecording(serial="r1", began_at=NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        ended = Mock(side_effect=KeyboardInterrupt("as good as killed"))
+        patch.setattr(worker_module, "make_recording", ended)
+        for _ in range(worker_module.TRIES):
+            with pytest.raises(KeyboardInterrupt):
+                bench.round._convert(effect)
     start()
     await bench.until_told(2)
     assert bench.made == ["r2"]
