@@ -139,8 +139,10 @@ class House:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HANG_UP_S):
                     await self._silent()
-                async with asyncio.timeout(HANG_UP_S):
-                    await self._noted()
+        # Also of a call that has just ended by itself: its end is on its way still.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HANG_UP_S):
+                await self._noted()
         await asyncio.gather(*(child.stop() for child in self.children))
         await self.asterisk.stop()
 
@@ -154,7 +156,8 @@ class House:
             calls: set[str] = set()
             async for message in link.feed("call"):
                 if message["kind"] == "snapshot":
-                    calls = {call["id"] for call in message["data"]["calls"]}
+                    heard = (*message["data"]["calls"], *message["data"]["arrived"])
+                    calls = {call["id"] for call in heard}
                 elif message["kind"] == "call" and message["data"]["state"] == "ended":
                     calls.discard(message["data"]["id"])
                 if not calls:
