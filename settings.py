@@ -150,12 +150,15 @@ class Addresses(Part):
         # A name would be looked up once, and a changed answer would silence every phone.
         for key, host in (("host", self.host), ("sip", split(self.sip_address)[0])):
             try:
-                ipaddress.ip_address(host)
+                version = ipaddress.ip_address(host).version
             except ValueError:
+                version = 0
+            # What listens inside (AMI, AGI) knows IPv4 alone.
+            if version == 0 or (key == "host" and version != 4):
                 raise ValueError(
                     f"{key} has {host!r}; right would be an IP address of this machine, as in "
                     "'127.0.0.1' or '0.0.0.0'"
-                ) from None
+                )
         return self
 
     @model_validator(mode="after")

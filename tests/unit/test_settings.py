@@ -116,6 +116,7 @@ WRONG = {
         '[database]\nuri = "postgresql+psycopg://c:hush-hush@db/x"',
         ["database.uri", "(hidden)"],
     ),
+    "IPv6": ('[addresses]\nhost = "::1"', ["host has '::1'", "as in '127.0.0.1'"]),
     "number for help": (
         '[numbers]\nemergency = "120"',
         ["numbers.emergency = '120'", "number of our own"],
