@@ -150,7 +150,7 @@ class Addresses(Part):
         # A name would be looked up once, and a changed answer would silence every phone.
         for key, host in (("host", self.host), ("sip", split(self.sip_address)[0])):
             try:
-                version = ipaddress.ip_address(host).version
+                version: int = ipaddress.ip_address(host).version
             except ValueError:
                 version = 0
             # What listens inside (AMI, AGI) knows IPv4 alone.
