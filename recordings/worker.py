@@ -82,7 +82,8 @@ class RecordingRound:
         """What became of it; one that met too many faults is given up, its WAVs are kept.
 
         A fault is also the end of the whole process, of a night's recording that takes all of the
-        memory, say: so tries are counted beside the WAVs.
+        memory, say: so tries are counted beside the WAVs. A worker that is just ending may
+        be at it too, and take the note away first.
         """
         if not SERIAL.fullmatch(effect.serial):
             return _failed(effect, f"{effect.serial!r} is no serial of a recording")
@@ -96,13 +97,13 @@ class RecordingRound:
         try:
             kept = make_recording(effect.serial, effect.began_at, self._recordings, SETTLE_S)
         except (NothingRecorded, NotVerified) as cause:
-            note.unlink()
+            note.unlink(missing_ok=True)
             return _failed(effect, str(cause))
         except OSError:
             # That is no fault of the recording's.
-            note.unlink()
+            note.unlink(missing_ok=True)
             raise
-        note.unlink()
+        note.unlink(missing_ok=True)
         return RecordingMade(
             case_id=effect.serial,
             at=datetime.now(UTC),
