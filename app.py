@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import precedence
 from home import PRACTICE, BadHome, Home
 from practice import settings_in
 from settings import Settings, load, split
@@ -76,8 +77,6 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
     from sql.store import SqlStore
     from workflows.effects import MakeRecording
 
-    # A conversion takes what the calls and the desk leave over, never the other way round.
-    os.nice(10)
     database = Database(settings.database_url(home.root))
     store = SqlStore(database, settings.centre.zone, settings.sites[0].code)
     link = Controller(home.control_socket, home.secret("control"))
@@ -115,6 +114,13 @@ PROCESSES: Final[dict[str, Callable[[Settings, Home, Callable[[], None]], Awaita
 }
 
 
+PRECEDENCE: Final = {
+    "controller": precedence.FIRST,
+    "desk": precedence.FIRST,
+    "worker": precedence.LAST,
+}
+
+
 async def run(name: str, settings: Settings, home: Home) -> None:
     """Run one process until it is told to end, or until whoever started it is gone."""
     loop = asyncio.get_running_loop()
@@ -124,11 +130,12 @@ async def run(name: str, settings: Settings, home: Home) -> None:
         loop.add_signal_handler(number, ended.set)
     starter.watch(ended.set)
     beating = asyncio.ensure_future(starter.beat())
+    preceding = asyncio.ensure_future(precedence.give(PRECEDENCE.get(name, 0), os.getpid()))
     process = asyncio.ensure_future(PROCESSES[name](settings, home, starter.ready))
     waiting = asyncio.ensure_future(ended.wait())
     await asyncio.wait((process, waiting), return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    beating.cancel()
+    for beside in (waiting, beating, preceding):
+        beside.cancel()
     if process.done():
         process.result()
         return

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.date import DateTrigger
 
 from asterisk_conf.ports import AGI_PORT, AMI_PORT, AMI_USER
 from control import control_app, serving
@@ -228,8 +229,10 @@ async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
         while True:
             runner.timers_changed.clear()
             try:
-                await runner.fire_due_timers()
                 next_one = await store.next_timer()
+                if next_one is not None and next_one <= datetime.now(UTC):
+                    await runner.fire_due_timers()
+                    next_one = await store.next_timer()
                 if next_one is not None:
                     # One that could not be fired is due still; it is tried again, not at once.
                     next_one = max(next_one, datetime.now(UTC) + STORE_AGAIN)
@@ -238,7 +241,7 @@ async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
                 next_one = datetime.now(UTC) + STORE_AGAIN
             if next_one is not None:
                 scheduler.add_job(
-                    runner.timers_changed.set, "date", run_date=next_one, id="next timer",
+                    runner.timers_changed.set, DateTrigger(next_one), id="next timer",
                     replace_existing=True, misfire_grace_time=None,
                 )  # fmt: skip
             await runner.timers_changed.wait()

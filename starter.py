@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import socket
 import stat
@@ -45,6 +46,10 @@ class Starter:
         """Say it once; a reconnect to Asterisk is not a new start."""
         if not self._said_ready:
             self._said_ready = True
+            # What was loaded until now stays for good: whoever waits for a card need not wait
+            # until Python has looked through all of it for what could be thrown away.
+            gc.collect()
+            gc.freeze()
             self._say("ready", "READY=1")
 
     async def beat(self) -> None:

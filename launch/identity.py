@@ -13,6 +13,7 @@ import stat
 import sys
 from pathlib import Path
 
+import precedence
 from asterisk_conf.instance import AsteriskFailed, service_user
 from home import Home
 from launch.steps import CHECKOUT, is_root, say
@@ -51,6 +52,7 @@ def user_of(home: Home) -> str:
 
 def become(entry: pwd.struct_passwd, home: Home) -> None:
     """Lay root down, for good."""
+    precedence.may_go_first()
     os.initgroups(entry.pw_name, entry.pw_gid)
     os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
     os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)

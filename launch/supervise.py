@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import precedence
 from asterisk_conf.instance import AsteriskFailed, Instance
 from home import PRACTICE, Home
 from launch.asterisk_logs import keep_short
@@ -94,9 +95,14 @@ class House:
 
     async def _start_asterisk(self) -> None:
         self._adopted = not await self.asterisk.start()
+        await self._put_asterisk_first()
         if self._adopted:
             await adopt(self.asterisk, self.settings)
             await drain(self.asterisk, begin=False)
+
+    async def _put_asterisk_first(self) -> None:
+        if pid := self.asterisk.pid:
+            await precedence.give(precedence.FIRST, pid)
 
     async def _keep_asterisk(self) -> None:
         while True:
@@ -104,6 +110,7 @@ class House:
             say("Asterisk ended; it is started again")
             try:
                 await self.asterisk.start()
+                await self._put_asterisk_first()
             except (AsteriskFailed, OSError) as cause:
                 # A full disk, say: it is tried again until somebody has mended it.
                 say(str(cause))

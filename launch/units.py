@@ -41,6 +41,8 @@ LOW_PORTS: Final = (
     "# The desk may be set to port 443.\n"
     "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
 )
+CPU_WEIGHT: Final = {"asterisk": 900, "controller": 900, "desk": 900, "worker": 10}
+"""What precedence.py says where nobody runs services; 100 is everybody else's."""
 WHAT: Final = {
     "controller": "calls and processes",
     "desk": "web desk",
@@ -123,6 +125,7 @@ Restart=always
 RestartSec=500ms
 TimeoutStopSec=10
 OOMScoreAdjust=-500
+CPUWeight={CPU_WEIGHT["asterisk"]}
 {_sandbox(plan)}{NO_CAPABILITY}
 [Install]
 WantedBy=multi-user.target
@@ -171,6 +174,7 @@ TimeoutStartSec={start_limit}
 TimeoutStopSec=10
 WatchdogSec={HUNG_AFTER_S}
 WatchdogSignal=SIGKILL
+CPUWeight={CPU_WEIGHT[name]}
 {_sandbox(plan)}{capability}"""
 
 

@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 TRY_AGAIN_S: Final = 0.5
 MOST_AT_ONCE: Final = 100
 """Events that are offered for one commit; the runner takes as many as its time allows."""
+GATHER_S: Final = 0.05
+"""What comes within so long of the first shares its commit: Asterisk tells of one thing, a hang-up
+say, in several events, and a card is not held up by the saving of what came right before it."""
 TICK_S: Final = 0.5
 LOOK_EVERY_S: Final = 1.0
 """What differs at two looks is shown and read anew. With 50 calls up (100 channels, 30 seats) one
@@ -153,6 +156,7 @@ class Listener:
         waiting: list[Event | Listings] = []
         while True:
             waiting.append(await self._line.get())
+            await asyncio.sleep(GATHER_S)
             while waiting:
                 while not self._line.empty() and len(waiting) < MOST_AT_ONCE:
                     waiting.append(self._line.get_nowait())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from telephony.ami import Ami, AmiEvent, AmiRefused
 from telephony.exchange import Exchange
@@ -77,9 +77,9 @@ async def started(ami: Ami) -> str:
     return f"{plain(status.get('CoreStartupDate'))} {plain(status.get('CoreStartupTime'))}".strip()
 
 
-async def live_channels(ami: Ami) -> list[dict[str, Any]]:
+async def live_channels(ami: Ami) -> list[AmiEvent]:
     """Every channel that Asterisk has. Raises AmiDown, AmiRefused or TimeoutError."""
-    return [dict(channel) for channel in await ami.listing("CoreShowChannels")]
+    return await ami.listing("CoreShowChannels")
 
 
 async def rooms_of(ami: Ami) -> list[AmiEvent]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -15,6 +16,8 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+import app
+import precedence
 from asterisk_conf.instance import service_user
 from asterisk_conf.render import centre_instance
 from launch import asterisk_tree
@@ -62,6 +65,7 @@ def bench_house() -> Iterator[tuple[House, Block]]:
     with temporary() as folder, claim_addresses() as block:
         config = configuration(folder / "careline.toml", block, 1)
         with running(folder / "home", config) as house:
+            put_calls_first(house)
             yield house, block
 
 
@@ -74,12 +78,20 @@ def bench_town(seats: int) -> Iterator[Town]:
             running(folder / "home", config) as house,
             town_of(house, block, folder / "carrier") as town,
         ):
+            put_calls_first(house)
             for extension in range(FIRST_SEAT, FIRST_SEAT + seats):
                 town.carrier.phone(str(extension)).answers(0.2, 740)
             for number in range(ELDERS):
                 house.enter_elder(f"长者{number}", caller(number))
             yield town
             town.carrier.hang_up_all()
+
+
+def put_calls_first(house: House) -> None:
+    """As the units do by CPUWeight; a start by root can do so only where it has the right."""
+    for name, niceness in app.PRECEDENCE.items():
+        asyncio.run(precedence.give(niceness, house.child(name)))
+    asyncio.run(precedence.give(precedence.FIRST, asterisk_pid(house)))
 
 
 def caller(number: int) -> str:

@@ -109,7 +109,7 @@ def watcher(role: str, words: dict[str, str]) -> Iterator[list[Line]]:
     """What this watcher writes, once it has said that it is ready."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.watch", role],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     assert process.stdin
     assert process.stdout

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import sys
 import time
@@ -20,6 +21,7 @@ from typing import Any, Final
 
 from aiohttp import ClientSession, CookieJar, WSMsgType, web
 
+import precedence
 from asterisk_conf.ports import AMI_PORT, AMI_USER
 
 Words = dict[str, str]
@@ -133,6 +135,12 @@ ROLES: Final[dict[str, Callable[[Words], Coroutine[Any, Any, None]]]] = {
 
 
 async def main(role: str, words: Words) -> None:
+    if role.endswith("_browser"):
+        # In life a browser has a computer of its own.
+        with suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    else:
+        await precedence.give(precedence.FIRST, os.getpid())
     watching = asyncio.create_task(ROLES[role](words))
     ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
     await asyncio.wait([watching, ended], return_when=asyncio.FIRST_COMPLETED)

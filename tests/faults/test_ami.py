@@ -193,6 +193,14 @@ async def test_a_header_that_comes_twice_is_a_list(asterisk: Asterisk) -> None:
 # ── actions ───────────────────────────────────────────────────────────────────────────────────
 
 
+async def test_a_stray_line_break_before_an_event_hides_nothing(asterisk: Asterisk) -> None:
+    async with connected(asterisk) as (ami, peer):
+        await peer.say("\r\nEvent: First\r\nText: a: b\r\nNothing: \r\nno header\r\n\r\n")
+        first = await next_event(ami, "First")
+        assert first["Text"] == "a: b"
+        assert not first.get("Nothing")
+
+
 async def test_an_action_is_answered_whatever_comes_in_between(asterisk: Asterisk) -> None:
     async with connected(asterisk) as (ami, _):
         asking = [asyncio.ensure_future(ami.action("Getvar", Variable=name)) for name in "ab"]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import precedence
 from asterisk_conf.instance import Instance, service_user
 from home import Home
 from launch import asterisk_tree
@@ -62,6 +63,23 @@ def test_started_by_root_nothing_of_it_runs_as_root(open_place: Path, block: Blo
         assert {user_of(pid) for pid in (*pids, asterisk)} == {user.pw_uid}
         assert owners(home) == {user.pw_uid}
     assert Path("/etc/hostname").stat().st_uid == 0
+
+
+async def test_calls_go_before_recordings_when_the_machine_is_full(
+    open_place: Path, block: Block
+) -> None:
+    """Linux shares the processor among sessions, so each of ours has its place among them."""
+    with running(open_place / "home", write_config(open_place / "careline.toml", block)) as house:
+        worker, controller = house.child("worker"), house.child("controller")
+        wait_until(lambda: precedence_of(worker) == precedence.LAST, 10, "the worker comes last")
+        # Whoever may put others first can do it to a session that is not his own.
+        await precedence.give(precedence.FIRST, controller)
+        assert precedence_of(controller) == precedence.FIRST
+
+
+def precedence_of(pid: int) -> int:
+    """A session's niceness, out of `/autogroup-17 nice -10`."""
+    return int(Path(f"/proc/{pid}/autogroup").read_text("ascii").split()[-1])
 
 
 def test_a_process_that_hangs_is_started_again_and_one_that_pauses_is_not(

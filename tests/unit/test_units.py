@@ -55,6 +55,15 @@ def test_one_restart_of_the_target_is_an_upgrade() -> None:
             assert int(unit["LimitNOFILE"][0]) >= 10_000
 
 
+def test_calls_go_before_recordings_when_the_machine_is_full() -> None:
+    made = {name: settings_of(text) for name, text in units(PLAN).items()}
+    weights = {
+        name: int(made[f"careline-{name}.service"]["CPUWeight"][0]) for name in ("asterisk", *OURS)
+    }
+    assert min(weights[name] for name in ("asterisk", "controller", "desk")) > 100
+    assert weights["worker"] < 100, "it takes what all others leave over"
+
+
 @pytest.mark.parametrize(
     ("word", "line"),
     [
