@@ -77,6 +77,8 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
     from sql.store import SqlStore
     from workflows.effects import MakeRecording
 
+    # Among our own, where Linux shares by services or containers and not by sessions.
+    os.nice(precedence.LAST)
     database = Database(settings.database_url(home.root))
     store = SqlStore(database, settings.centre.zone, settings.sites[0].code)
     link = Controller(home.control_socket, home.secret("control"))

@@ -53,6 +53,7 @@ MENU_READ_S: Final = 0.5
 PROMISES_EVERY_S: Final = 30
 ORPHANS_EVERY_S: Final = 60
 STORE_AGAIN: Final = timedelta(seconds=1)
+LOOK_AGAIN_S: Final = 60
 
 
 class SystemClock:
@@ -138,16 +139,20 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     try:
         async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
             tasks.create_task(ami.run())
-            # An emergency waits for no database, also not for one that is away at the start.
+            # An emergency waits for no database, also not for one that is away at the start, nor do
+            # the telephones.
             emergencies.start(tasks)
-            tasks.create_task(carry_on(partial(database.watch, partial(picture.stored, "watch"))))
-            await take_up(picture, runner)
-            tasks.create_task(listener.run())
             tasks.create_task(keep_lease(ami, agi.is_accepting))
             for duty in (
-                listener.watch, listener.tick, recorder.watch, contacts.run, phones.run,
-                picture.keep_alarms, room.watch,
+                partial(database.watch, partial(picture.stored, "watch")),
+                contacts.run, phones.run, picture.keep_alarms, room.watch,
                 partial(mend_set_clock, ami, [*seats, *trunks]),
+            ):  # fmt: skip
+                tasks.create_task(carry_on(duty))
+            await take_up(picture, runner)
+            tasks.create_task(listener.run())
+            for duty in (
+                listener.watch, listener.tick, recorder.watch,
                 partial(wake_for_timers, runner, store),
                 partial(keep_promises, runner),
                 partial(watch_orphans, home.live_recordings, flight_log, picture, recorder),
@@ -222,7 +227,14 @@ def in_menu(
 
 
 async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
-    """Timers are rows; the scheduler only wakes us for the next one."""
+    """Timers are rows; the scheduler only wakes us for the next one.
+
+    They are looked at once a minute in any case: the scheduler's clock may be set back.
+    """
+
+    async def wake() -> None:
+        runner.timers_changed.set()
+
     scheduler = AsyncIOScheduler(timezone=UTC)
     scheduler.start()
     try:
@@ -241,10 +253,12 @@ async def wake_for_timers(runner: Runner, store: SqlStore) -> None:
                 next_one = datetime.now(UTC) + STORE_AGAIN
             if next_one is not None:
                 scheduler.add_job(
-                    runner.timers_changed.set, DateTrigger(next_one), id="next timer",
+                    wake, DateTrigger(next_one), id="next timer",
                     replace_existing=True, misfire_grace_time=None,
                 )  # fmt: skip
-            await runner.timers_changed.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_AGAIN_S):
+                    await runner.timers_changed.wait()
     finally:
         scheduler.shutdown(wait=False)
 

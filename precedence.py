@@ -2,7 +2,8 @@
 
 Linux shares the processor among sessions (sched(7), "The autogroup feature"), and each of our
 processes is a session of its own: niceness alone counts only inside it. So what is set here is the
-niceness of the whole session. For services the units say the same by CPUWeight (launch/units.py).
+niceness of the whole session. Where it shares by control groups this changes nothing: for services
+the units say the same by CPUWeight (launch/units.py).
 """
 
 from __future__ import annotations

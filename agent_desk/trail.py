@@ -64,11 +64,20 @@ def subject(kind: str) -> str:
     }.get(kind, kind)  # fmt: skip
 
 
-def address(entry: AuditEntry) -> str:
-    """Where the subject can be looked at; empty when it has no page under this id."""
-    places = {"elder": "/elders/", "user": "/users/", "call": "/calls/", "emergency": "/calls/"}
+def known_as(entry: AuditEntry, order_nos: Mapping[str, str]) -> str:
+    """What the subject is called on its page: an order by its number, all others by their id."""
+    is_order = entry.subject == "order"
+    return order_nos.get(entry.subject_id, entry.subject_id) if is_order else entry.subject_id
+
+
+def address(entry: AuditEntry, order_nos: Mapping[str, str]) -> str:
+    """Where the subject can be looked at; empty when it has no page."""
+    places = {
+        "elder": "/elders/", "user": "/users/", "call": "/calls/", "emergency": "/calls/",
+        "order": "/orders/",
+    }  # fmt: skip
     place = places.get(entry.subject)
-    return f"{place}{entry.subject_id}" if place else ""
+    return f"{place}{known_as(entry, order_nos)}" if place else ""
 
 
 def lines(entry: AuditEntry) -> list[Line]:

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import re
+import resource
 import signal
 import sys
 from functools import partial
@@ -41,6 +42,8 @@ from settings import Settings
 
 HANG_UP_S: Final = 2.0
 ASTERISK_PAUSE_S: Final = 0.5
+OPEN_FILES: Final = 65_536
+"""As many as the units allow (launch/units.py)."""
 CHANNELS: Final = re.compile(r"^(\d+) active channels?", re.MULTILINE)
 
 
@@ -236,9 +239,18 @@ def announce(house: House) -> None:
     print(json.dumps(line), flush=True)
 
 
+def allow_open_files() -> None:
+    """A shell's limit is for people: Asterisk has about ten files open for each call."""
+    now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if now < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
 def main() -> int:
     def run(settings: Settings, home: Home, config: Path) -> None:
         refuse_beside_services(home)
+        allow_open_files()
         asyncio.run(run_house(House(settings, home, config)))
 
     return from_command_line(__doc__, run, may_practise=True)

@@ -44,6 +44,9 @@ REACH: Final = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
 }
+PLANS: Final = "-c random_page_cost=1.1 -c max_parallel_workers_per_gather=0"
+"""PostgreSQL plans for disks that turn, and shares a list's search among all cores: here the lists
+lie in memory or on flash, and the cores belong to the calls."""
 NOT_READY: Final = ("42P01", "42703", "42501", "3F000")
 """No such table, column, right or schema: it is being restored, say. SQLite calls that away too."""
 NUMBER: Final = text("SELECT CAST(pg_current_xact_id_if_assigned() AS text)")
@@ -63,9 +66,12 @@ class Database:
             self._writer = _sqlite(url, "BEGIN IMMEDIATE", pool_size=1)
             self._reader = _sqlite(url, "BEGIN", pool_size=5)
         else:
+            wished = make_url(url).query.get("options", "")
             self._writer = create_async_engine(
-                url, pool_size=5, pool_pre_ping=True, hide_parameters=True, connect_args=REACH
-            )
+                url, pool_size=5, pool_pre_ping=True, hide_parameters=True,
+                # What the database's address says itself comes last, and counts.
+                connect_args={**REACH, "options": f"{PLANS} {wished}".strip()},
+            )  # fmt: skip
             self._reader = self._writer
         self._write: Final = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read: Final = async_sessionmaker(self._reader, expire_on_commit=False)

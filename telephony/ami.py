@@ -58,8 +58,7 @@ class Asked(Action):  # type: ignore[misc]
             return True
         # Panoramisk waits for ever on the list of an action that was refused.
         refused = message.get("Response") in REFUSALS
-        is_last = str(message.get("EventList")).lower() == "complete"
-        if refused or not self.as_list or is_last:
+        if refused or not self.as_list or is_list_end(message):
             self.future.set_result(self.responses)
             return True
         return False
@@ -90,8 +89,6 @@ class Protocol(AMIProtocol):  # type: ignore[misc]
         """One of a list goes to the action that asked for it, every other one to all."""
         action = self.responses.get(event.get("ActionID"))
         if action is None:
-            if event["Event"] == "Shutdown":
-                self.connection_lost(None)
             self.factory.on_event(event)
         elif action.add_message(event):
             del self.responses[action.id]
@@ -256,7 +253,7 @@ class Ami:
             if EMPTY_LIST.fullmatch(str(refused).strip()):
                 return []
             raise
-        return [m for m in answers if "Event" in m and "EventList" not in m]
+        return [m for m in answers if "Event" in m and not is_list_end(m)]
 
     async def _send(
         self, name: str, timeout_s: float, as_list: bool, fields: Mapping[str, str | list[str]]
@@ -294,6 +291,12 @@ async def _ask(
     if answers[-1].get("Response") in REFUSALS:
         raise AmiRefused(answers[-1].get("Message", ""))
     return answers
+
+
+def is_list_end(message: AmiEvent) -> bool:
+    """Whether a list is over. Its lines may hold line breaks that a caller has sent, and so any
+    field; their names they cannot change."""
+    return str(message.get("Event")).endswith("Complete") and "EventList" in message
 
 
 def read_event(message: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 from telephony.ami import Ami, AmiDown, AmiRefused
@@ -134,8 +133,20 @@ async def write_contacts(ami: Ami, contacts: Wanted) -> None:
         key = digits(elder)
         if not key:
             continue
-        # It is refused when there were none before.
-        with suppress(AmiRefused):
-            await ami.action("DBDelTree", Family=f"{FAMILY}/{key}")
-        for place, number in enumerate(callable_of(numbers), 1):
+        kept = callable_of(numbers)
+        for place, number in enumerate(kept, 1):
             await ami.action("DBPut", Family=f"{FAMILY}/{key}", Key=str(place), Val=number)
+        # The former ones go last: whatever dies in between, the elder is never without any.
+        for former in await _places(ami, key):
+            if not former.isdecimal() or int(former) > len(kept):
+                await ami.action("DBDel", Family=f"{FAMILY}/{key}", Key=former)
+
+
+async def _places(ami: Ami, elder: str) -> list[str]:
+    """The keys under which Asterisk has contacts of this number."""
+    try:
+        entries = await ami.listing("DBGetTree", Family=f"{FAMILY}/{elder}")
+    except AmiRefused:
+        # There are none.
+        return []
+    return [str(entry.get("Key", "")).rpartition("/")[2] for entry in entries]

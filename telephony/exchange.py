@@ -118,6 +118,11 @@ class Exchange:
                 del self._by_interface[interface_of(leg)]
         return leg
 
+    def _arrive(self, event: AmiEvent) -> None:
+        """A carrier's call has no Newchannel here: what the dialplan says of it comes first."""
+        if event.get("UserEvent") == "CallArrived" and event.get("Uniqueid") not in self.legs:
+            self.add_leg(event)
+
     def _state(self, event: AmiEvent) -> None:
         if leg := self.legs.get(plain(event.get("Uniqueid"))):
             leg.state = plain(event.get("ChannelStateDesc"))
@@ -273,6 +278,7 @@ class Exchange:
 
 TAKES: Final[Mapping[str, Callable[[Exchange, AmiEvent], None]]] = {
     "Newchannel": Exchange.add_leg,
+    "UserEvent": Exchange._arrive,
     "Newstate": Exchange._state,
     "Rename": Exchange._rename,
     "BridgeEnter": Exchange._enter_bridge,

@@ -88,16 +88,19 @@ class FlightRecorder:
         self._one_at_a_time: Final = asyncio.Lock()
         self.caught_up: Final = asyncio.Event()
 
-    async def catch_up(self, live: Collection[str] | None = None) -> None:
+    async def catch_up(
+        self, live: Collection[str] | None = None, until: datetime | None = None
+    ) -> None:
         """Tell the cases what they do not know.
 
         `live` are the ids of the channels that Asterisk has now, right after a connect: calls that
         go on are told as well, and a call that is neither there nor ended in the record is left to
-        whoever compares. Without it only what ended a while ago is looked at. Raises StoreDown.
+        whoever compares. Without it only what ended a while ago is looked at. What was written
+        from `until` on, an aware time, is left to the events that tell it. Raises StoreDown.
         """
         async with self._one_at_a_time:
             try:
-                await self._catch_up(live)
+                await self._catch_up(live, until)
             except StoreDown:
                 raise
             except OSError as cause:
@@ -136,23 +139,27 @@ class FlightRecorder:
                 found += cel.of_channel(text, channel)
         return found
 
-    async def _catch_up(self, live: Collection[str] | None) -> None:
+    async def _catch_up(self, live: Collection[str] | None, until: datetime | None) -> None:
         windows = [
             window
             for file in (self._former, self._file)
             if (window := await self._window(file)) is not None
         ]
         notes = await asyncio.to_thread(read_notes, self._notes)
-        stories = cel.stories([r for window in windows for r in window.records])
-        waiting: set[int] = set()
+        records = [r for window in windows for r in window.records]
+        # What came after the lists were asked for, they do not have: it would pass for vanished.
+        later = [r for r in records if until is not None and r.at >= until]
+        waiting = {id(r) for r in later}
+        stories = cel.stories([r for r in records if id(r) not in waiting])
         for call, story in stories.items():
             if self._goes_on(story, live):
                 waiting |= {id(r) for r in story}
                 if live is None:
                     continue
             await self._tell(call, self._teller.events(call, story), notes.pop(call, None))
+        told_before = self._now() - CALM if live is None else until
         for note in notes.values():
-            if live is not None or note.ended < self._now() - CALM:
+            if told_before is None or note.ended < told_before:
                 await self._tell(note.call, [], note)
         done: set[str] = set()
         for window in windows:

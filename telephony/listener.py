@@ -73,7 +73,7 @@ class Listener:
         connected: Callable[[bool], None],
         stored: Callable[[bool], None],
         now: Callable[[], datetime],
-        catch_up: Callable[[Collection[str]], Awaitable[None]] | None = None,
+        catch_up: Callable[[Collection[str], datetime], Awaitable[None]] | None = None,
     ) -> None:
         self._ami: Final = ami
         self._translator: Final = translator
@@ -182,7 +182,8 @@ class Listener:
         if self._catch_up is not None and self._awaited is listings:
             # First what Asterisk wrote down itself: its times are true, those of now are not.
             live = {plain(channel.get("Uniqueid")) for channel in listings.channels}
-            await self._until_stored(partial(self._catch_up, live), "the flight record")
+            reading = partial(self._catch_up, live, listings.asked_at)
+            await self._until_stored(reading, "the flight record")
             open_calls = await self._until_stored(self._open_calls, "the open calls")
         if self._awaited is not listings:
             self._ami.events.put_nowait({"Event": ANEW})

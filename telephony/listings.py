@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from telephony.ami import Ami, AmiEvent, AmiRefused
@@ -18,10 +19,12 @@ NO_ROOMS: Final = ("No active conferences.", "Invalid/unknown command: Confbridg
 class Listings:
     """What Asterisk said at `taken_at` (seconds of this machine's monotonic clock).
 
+    `asked_at` is the aware time at which it was asked, before anything that the lists may not have.
     `started` is when it started, in its own words.
     """
 
     taken_at: float
+    asked_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     started: str = ""
     channels: Sequence[AmiEvent] = ()
     queues: Sequence[AmiEvent] = ()
@@ -54,10 +57,11 @@ class Listings:
 
 async def take(ami: Ami, trunks: Iterable[str] = ()) -> Listings:
     """Ask for every list, and about these trunks. Raises AmiDown, AmiRefused or TimeoutError."""
-    taken_at = time.monotonic()
+    taken_at, asked_at = time.monotonic(), datetime.now(UTC)
     rooms = await rooms_of(ami)
     return Listings(
         taken_at=taken_at,
+        asked_at=asked_at,
         started=await started(ami),
         channels=await live_channels(ami),
         queues=await ami.listing("QueueStatus"),

@@ -127,8 +127,10 @@ def classify(call: Call, event: Event) -> Trigger:
         case RecordingMade():
             return Trigger.RECORDING_KEPT
         case RecordingFailed():
-            # Nobody spoke on a call that no seat answered: an empty file there is no loss.
-            is_loss = call.answered_at and call.recording is not recording.State.KEPT
+            # Nobody spoke on a call that no seat answered: an empty file there is no loss. But who
+            # is alone in an emergency may have said where it hurts.
+            may_tell = call.answered_at or call.entry is Entry.EMERGENCY
+            is_loss = may_tell and call.recording is not recording.State.KEPT
             return Trigger.RECORDING_TROUBLE if is_loss else Trigger.NOTHING_NEW
         case CallTimerFired(name=name) if name == RECORDING_DUE:
             owed = call.recording in (recording.State.OWED, recording.State.WRITING)

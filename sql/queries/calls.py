@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_, union
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, load_only, selectinload
 
 from sql.models import CallOrder, CallRecord, Case, Elder, Journal, WorkOrder, WrapUpDraft
 from sql.numbers import digits_of
 from sql.queries import elders
-from sql.queries.matching import has
+from sql.queries.matching import has, holds
 
 UNCLASSED: Final = "none"
 
@@ -66,14 +66,14 @@ def _matches(text: str) -> ColumnElement[bool]:
         CallRecord.id == text,
     ]
     if digits := digits_of(text):
-        found += [CallRecord.caller_no.contains(digits), CallRecord.callee_no.contains(digits)]
+        found += [holds(CallRecord.caller_no, digits), holds(CallRecord.callee_no, digits)]
     return or_(*found)
 
 
 async def latest(
     session: AsyncSession, wanted: Wanted = ALL, *, limit: int = 50, before: str = ""
 ) -> Sequence[tuple[CallRecord, Elder | None]]:
-    """The newest of the wanted calls with their elder, newest first.
+    """The newest of the wanted calls with their elder's name, newest first.
 
     `before` is the id of the last call of the page before.
     """
@@ -84,13 +84,12 @@ async def latest(
         if last is not None:
             place = tuple_(CallRecord.entered_at, CallRecord.id)
             chosen = chosen.where(place < (last.entered_at, last.id))
-    # Chosen by the index alone; only then are whole rows read.
-    ids = (await session.scalars(chosen)).all()
+    # Chosen by the index alone; only then are whole rows read, and of elders no more than is shown.
     rows = await session.execute(
         select(CallRecord, Elder)
         .outerjoin(Elder, Elder.id == CallRecord.elder_id)
-        .options(selectinload(CallRecord.recording))
-        .where(CallRecord.id.in_(ids))
+        .options(joinedload(CallRecord.recording), load_only(Elder.full_name, raiseload=True))
+        .where(CallRecord.id.in_(chosen))
         .order_by(*newest_first)
     )
     return [(call, elder) for call, elder in rows]

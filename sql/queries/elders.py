@@ -12,7 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from sql.models import CallRecord, ContactPhone, Elder, ElderContact, ElderPhone, Terminal
 from sql.numbers import digits_of
-from sql.queries.matching import has
+from sql.queries.matching import has, holds
 
 ADDRESS: Final = (
     "addr_district", "addr_street", "addr_compound", "addr_building", "addr_unit", "addr_floor",
@@ -54,11 +54,11 @@ def ids_like(text: str) -> CompoundSelect[int]:
         found.append(select(Elder.id).where(has(Elder.elder_uid, text)))
     if digits := digits_of(text):
         found += [
-            select(ElderPhone.elder_id).where(ElderPhone.number.contains(digits)),
-            select(Terminal.elder_id).where(Terminal.phone_no.contains(digits)),
+            select(ElderPhone.elder_id).where(holds(ElderPhone.number, digits)),
+            select(Terminal.elder_id).where(holds(Terminal.phone_no, digits)),
             select(ElderContact.elder_id)
             .join(ContactPhone, ContactPhone.contact_id == ElderContact.id)
-            .where(ContactPhone.number.contains(digits)),
+            .where(holds(ContactPhone.number, digits)),
         ]
     if not text.isalpha():
         found.append(select(Terminal.elder_id).where(has(Terminal.serial_no, text)))

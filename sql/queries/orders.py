@@ -59,6 +59,14 @@ async def one(
     return (row[0], row[1], row[2]) if row else None
 
 
+async def numbers_of(session: AsyncSession, ids: Sequence[str]) -> dict[str, str]:
+    """The order numbers of these orders, by their ids."""
+    rows = await session.execute(
+        select(WorkOrder.id, WorkOrder.order_no).where(WorkOrder.id.in_(ids))
+    )
+    return dict(rows.tuples().all())
+
+
 async def open_of_elders(session: AsyncSession, elder_ids: Sequence[int]) -> Sequence[WorkOrder]:
     """Open orders of these elders, oldest first (ACD-17: listed in the pop)."""
     rows = await session.scalars(

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sql.models import AuditEntry
+from sql.models import AuditEntry, WorkOrder
 
 
 async def of_subject(
@@ -27,7 +27,7 @@ async def of_subject(
 async def latest(
     session: AsyncSession, *, text: str = "", before: int | None = None, limit: int = 50
 ) -> Sequence[AuditEntry]:
-    """The newest entries; with a text, those of this user, address or subject's id.
+    """The newest entries; with a text, those of this user, address, subject's id or order number.
 
     `before` is the id of the last entry already seen.
     """
@@ -35,14 +35,18 @@ async def latest(
     query = select(AuditEntry).where(*earlier).order_by(AuditEntry.id.desc()).limit(limit)
     if text:
         # Each from its own index; the record is long, and most is found in one of them alone.
+        of_order = select(WorkOrder.id).where(WorkOrder.order_no == text)
         newest = (
             select(AuditEntry.id)
-            .where(column == text, *earlier)
+            .where(is_asked_for, *earlier)
             .order_by(AuditEntry.id.desc())
             .limit(limit)
             .subquery()
-            for column in (AuditEntry.by, AuditEntry.address, AuditEntry.subject_id)
-        )
+            for is_asked_for in (
+                AuditEntry.by == text, AuditEntry.address == text,
+                AuditEntry.subject_id == text, AuditEntry.subject_id.in_(of_order),
+            )
+        )  # fmt: skip
         query = query.where(AuditEntry.id.in_(union(*(select(ids.c.id) for ids in newest))))
     return (await session.scalars(query)).all()
 

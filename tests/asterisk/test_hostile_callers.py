@@ -178,6 +178,31 @@ def test_a_caller_who_sends_no_sound_is_recorded_in_step(
     assert tone_begins(mix, SEAT) == pytest.approx(tone_begins(others, SEAT), abs=0.21)
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["Uniqueid: other", "EventList: Complete", "\r\nEvent: UserEvent\r\nUserEvent: Forged"],
+)
+@pytest.mark.parametrize("where", ["caller", "dialled"])
+def test_a_number_with_line_breaks_writes_no_event(
+    telephones: Carrier, centre_asterisk: Centre, block: Block, where: str, line: str
+) -> None:
+    """Asterisk writes numbers into its events as they came; the call arrives like any other."""
+    centre, since = centre_asterisk, len(centre_asterisk.observer.events)
+    number = "9" + "".join(f"%{ord(c):02x}" for c in f"\r\n{line}\r\nX: ")
+    caller, dialled = (number, "96000") if where == "caller" else ("13800000007", number)
+    with RawPeer(block.caller(0)) as peer:
+        sender = f"<sip:{caller}@{block.caller(0)}>"
+        call = peer.call(centre.settings.addresses.sip_address, dialled, sender)
+        assert call.status() == 200
+        arrived = centre.observer.wait_for("CallArrived", since=since)
+        call.hang_up()
+        centre.observer.wait_for("LegEnded", since=since, Party="caller")
+    assert arrived["Call"] == arrived["Uniqueid"] == arrived["CARELINE_CALL"]
+    heard = centre.observer.events[since:]
+    assert not [m for m in heard if {"X", "EventList"} & m.keys() or m["Event"] == "Forged"], heard
+    assert not [m for m in heard if m.get("UserEvent") == "Forged" or m.get("Uniqueid") == "other"]
+
+
 def test_an_unknown_sender_is_asked_for_a_password_and_logged(
     telephones: Carrier, centre_asterisk: Centre, block: Block
 ) -> None:

@@ -56,6 +56,19 @@ def test_first_judgement_generates_the_order(page: Page, centre: Centre) -> None
     expect(page.locator("tr", has_text=number)).to_contain_text("理发")
 
 
+@pytest.mark.row("AUD-01", part="desk")
+def test_the_record_names_an_order_by_its_number(page: Page, centre: Centre) -> None:
+    number = order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    page.get_by_label("服务内容").fill("理发")
+    page.get_by_role("button", name="生成工单").click()
+    page.goto(f"/record?text={number}")
+    row = page.locator("table.list tbody tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("判断需求")
+    row.get_by_role("link", name=number).click()
+    expect(page.get_by_role("heading", name=number)).to_be_visible()
+
+
 def test_a_question_is_answered_and_closed(page: Page, centre: Centre) -> None:
     order_of(page, centre.call(fresh_number(), ago_s=90).whole())
     page.locator("summary", has_text="直接答复并办结").click()

@@ -378,11 +378,22 @@ async def test_a_loss_is_told_in_its_place_among_the_events(asterisk: Asterisk) 
         assert ami.is_up
 
 
-async def test_asterisks_goodbye_is_a_loss(asterisk: Asterisk) -> None:
+async def test_no_event_ends_the_connection_or_a_list(asterisk: Asterisk) -> None:
+    """A caller's number may hold line breaks, and so any line of an event; only the line's end, and
+    a list's own last event, are believed."""
     async with connected(asterisk) as (ami, peer):
         await peer.message(Event="Shutdown", Shutdown="Cleanly", Restart="False")
-        await soon(asterisk.peers.get())
-        await next_event(ami, "Connected")
+        assert await next_event(ami, "Shutdown")
+        asking = asyncio.create_task(ami.listing("CoreShowChannels"))
+        _, action = await soon(asterisk.heard.get())
+        await peer.message(action, Response="Success", EventList="start")
+        for number in ("1", "2"):
+            await peer.message(
+                action, Event="CoreShowChannel", CallerIDNum="9", EventList="Complete",
+                Uniqueid=number,
+            )  # fmt: skip
+        await peer.message(action, Event="CoreShowChannelsComplete", EventList="Complete")
+        assert [one["Uniqueid"] for one in await soon(asking)] == ["1", "2"]
 
 
 async def test_a_wrong_secret_is_said_and_tried_again(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -75,6 +76,17 @@ async def test_calls_go_before_recordings_when_the_machine_is_full(
         # Whoever may put others first can do it to a session that is not his own.
         await precedence.give(precedence.FIRST, controller)
         assert precedence_of(controller) == precedence.FIRST
+
+
+def test_asterisk_may_open_more_files_than_a_shell(open_place: Path, block: Block) -> None:
+    """A login's usual thousand would be used up by some ninety calls."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    shell = ("sh", "-c", 'ulimit -Sn 1024; exec "$@"', "sh")
+    config = write_config(open_place / "careline.toml", block)
+    with running(open_place / "home", config, starter=shell) as house:
+        asterisk = int((house.home.asterisk / "run" / "started.pid").read_text())
+        soft, _ = resource.prlimit(asterisk, resource.RLIMIT_NOFILE)
+        assert soft == min(most, 65_536) > 1024
 
 
 def precedence_of(pid: int) -> int:

@@ -155,7 +155,8 @@ def test_calls_that_nobody_saw_are_whole_single_and_true(town: Town) -> None:
         row = ended_call(town.house, call_id)
         assert not row.ended_uncertain
         assert near(row.ended_at, at(town.observer.find("Hangup", Uniqueid=call_id)[0]))
-        assert near(row.entered_at, at(town.observer.find("Newchannel", Uniqueid=call_id)[0]))
+        began = "CallPlaced" if call_id == placed else "CallArrived"
+        assert near(row.entered_at, at(town.observer.find(began, Uniqueid=call_id)[0]))
         assert all(leg.ended_at for leg in row.legs)
         again = {fact: n for fact, n in facts(town.house, call_id).items() if n > 1}
         assert not again

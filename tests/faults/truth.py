@@ -89,7 +89,7 @@ def assert_recording(scene: Scene, *, may_be_missing: bool) -> None:
     assert made is not None
     if made.state == "missing":
         assert may_be_missing, site.picture().get("alarms")
-        assert "recording" in site.alarms()
+        wait_until(lambda: "recording" in site.alarms(), 5, "the alarm", site.alarms)
         return
     assert made.file
     sound = (site.house.home.recordings / made.file).read_bytes()

@@ -543,6 +543,13 @@ def test_nothing_recorded_of_a_caller_who_hung_up_at_once_is_no_alarm() -> None:
     assert is_over(call)
 
 
+def test_nothing_recorded_of_an_emergency_is_an_alarm_whoever_answered() -> None:
+    """Alone in the room an elder may have said where it hurts."""
+    _, wanted = play(arrived(entry=Entry.EMERGENCY), ended(), failed())
+    (alarm,) = (one for one in wanted if isinstance(one, RaiseAlarm) and one.kind == "recording")
+    assert "the disk is full" in alarm.text
+
+
 def test_a_recording_that_is_not_made_in_time_is_an_alarm() -> None:
     call, wanted = play(arrived(), answered("1001"), ended(), due())
     assert isinstance(wanted[-1], RaiseAlarm)

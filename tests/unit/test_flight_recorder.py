@@ -154,6 +154,24 @@ async def test_a_call_that_goes_on_is_brought_to_where_it_is_and_read_again(
     assert sum(isinstance(event, SeatAnswered) for event in centre.told) == 1
 
 
+async def test_what_came_after_the_lists_were_asked_for_is_left_to_its_events(
+    centre: Centre,
+) -> None:
+    """The lists do not have a call, or a ringing phone, that came since: it is not gone."""
+    centre.writes(*ANSWERED[:8])
+    began = at(0)
+    await centre.recorder.catch_up((), began)
+    assert centre.told == []
+    assert set(centre.places.values()) <= {0}
+    rang = next(r.at for r in cel.read(b"".join(ANSWERED))[0] if r.channel != CALL)
+    await centre.recorder.catch_up((CALL,), rang)
+    assert centre.kinds()[0] == "CallArrived"
+    assert "SeatRang" not in centre.kinds()
+    centre.writes(*ANSWERED[8:])
+    await centre.recorder.catch_up(())
+    assert (centre.cases[CALL].result, centre.cases[CALL].ended_at) == (Result.ANSWERED, at(20))
+
+
 async def test_in_between_a_living_call_is_left_to_its_events(centre: Centre) -> None:
     centre.writes(*ANSWERED[:8])
     centre.recorder._now = lambda: at(30)  # type: ignore[misc]
