@@ -73,7 +73,7 @@ def _matches(text: str) -> ColumnElement[bool]:
 async def latest(
     session: AsyncSession, wanted: Wanted = ALL, *, limit: int = 50, before: str = ""
 ) -> Sequence[tuple[CallRecord, Elder | None]]:
-    """The newest of the wanted calls with their elder's name, newest first.
+    """The newest of the wanted calls with name and code of their elder, newest first.
 
     `before` is the id of the last call of the page before.
     """
@@ -88,7 +88,10 @@ async def latest(
     rows = await session.execute(
         select(CallRecord, Elder)
         .outerjoin(Elder, Elder.id == CallRecord.elder_id)
-        .options(joinedload(CallRecord.recording), load_only(Elder.full_name, raiseload=True))
+        .options(
+            joinedload(CallRecord.recording),
+            load_only(Elder.elder_uid, Elder.full_name, raiseload=True),
+        )
         .where(CallRecord.id.in_(chosen))
         .order_by(*newest_first)
     )

@@ -64,7 +64,7 @@ async def numbers_of(session: AsyncSession, ids: Sequence[str]) -> dict[str, str
     rows = await session.execute(
         select(WorkOrder.id, WorkOrder.order_no).where(WorkOrder.id.in_(ids))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 async def open_of_elders(session: AsyncSession, elder_ids: Sequence[int]) -> Sequence[WorkOrder]:
