@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 from workflows import recording
 from workflows.call_facts import Call, Direction, Result, State, WrapUp, record
-from workflows.commands import ChooseOrder, NameCaller, OpenOrder, WrapUpCall
+from workflows.commands import ChooseOrder, CloseAnswered, NameCaller, OpenOrder, WrapUpCall
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -24,6 +24,7 @@ from workflows.effects import (
 )
 from workflows.events import (
     CallArrived,
+    CallClass,
     CallEnded,
     CallImported,
     CallPlaced,
@@ -174,6 +175,7 @@ def end(call: Call, event: Event) -> CallOutcome:
         MakeRecording(serial=call.id, began_at=call.entered_at),
         StartTimer(name=RECORDING_DUE, after_s=RECORDING_DUE_S),
         *order_owed(ended, event),
+        *answer_owed(ended, event),
         *call_back_owed(ended, event),
     )
 
@@ -188,6 +190,17 @@ def order_owed(call: Call, event: Event) -> tuple[Effect, ...]:
     if not call.answered_at or call.orders or call.is_order_wished:
         return ()
     return (Tell(event=request_of(call, event, order_id=owed_order(call.id))),)
+
+
+def answer_owed(call: Call, event: Event) -> tuple[Effect, ...]:
+    """A question that was wrapped up during the talk: its order is closed with the note."""
+    said = call.wrap_up
+    if said is None or said.call_class is not CallClass.CONSULTATION or not said.note:
+        return ()
+    if not order_owed(call, event):
+        return ()
+    order = owed_order(call.id)
+    return (Tell(event=CloseAnswered(case_id=order, at=event.at, by=said.by, answer=said.note)),)
 
 
 def owed_order(call_id: str) -> str:

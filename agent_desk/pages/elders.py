@@ -16,11 +16,11 @@ from agent_desk.elder_form import MANY, ROWS, ElderForm
 from agent_desk.forms import Filled
 from agent_desk.language import gettext as _
 from agent_desk.render import A_PAGE, newest_page, older_page, page
-from agent_desk.wishes import Refused, store_down
+from agent_desk.wishes import Refused, store_down, wish
 from sql.models import AuditEntry, Elder
 from sql.queries import calls, elders, orders, people, record
 from sql.registers import elders as register
-from workflows.commands import RenewContacts
+from workflows.commands import NameCaller, RenewContacts
 from workflows.errors import CarelineError, Outdated, StoreDown
 
 logger = logging.getLogger(__name__)
@@ -90,6 +90,13 @@ async def enter(request: web.Request) -> web.StreamResponse:
         logger.warning("an elder was not saved: %s", down)
         return _form(request, filled.typed, 503, refused=store_down())
     late = await _tell(request, elder, ())
+    if call and call.elder_id is None:
+        # The number alone would tie the caller's next call, and not this one.
+        named = NameCaller(
+            case_id=call.id, at=datetime.now(UTC), by=visitor_of(request).name, elder_id=elder.id
+        )  # fmt: skip
+        if refused := await wish(request, named):
+            logger.warning("a call was not tied to its new elder: %s", refused.detail)
     raise web.HTTPSeeOther(f"/calls/{call.id}" if call else f"/elders/{elder.elder_uid}{late}")
 
 

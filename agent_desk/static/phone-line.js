@@ -149,7 +149,16 @@ export class Line {
     if (!this.#userAgent) return;
     this.#userAgent = null;
     this.#registerer = null;
+    // What rings or is dialled goes with its connection, and nobody tells of its end: the next call
+    // would find the line busy.
+    if (this.#session?.state !== SessionState.Established) this.#drop();
     this.on.lost(code);
+  }
+
+  #drop() {
+    this.#session?.sessionDescriptionHandler?.close();
+    this.#session = null;
+    this.#talk = null;
   }
 
   /** Take up the talk that a page before this one has left, or this one before its connection. */
@@ -220,7 +229,9 @@ export class Line {
     let why = "";
     inviter.stateChange.addListener((state) => {
       // SIP.js says why only after it has said that.
-      if (state === SessionState.Terminated) setTimeout(() => this.#end(why));
+      if (state === SessionState.Terminated) {
+        setTimeout(() => inviter === this.#session && this.#end(why));
+      }
     });
     await inviter.invite({
       requestDelegate: {

@@ -210,7 +210,8 @@ function hear(stream) {
 
 function again() {
   if (!isCall() || state.is === "ringing" || state.is === "dialling") {
-    change({ is: "away", trouble: words.say_away, since: 0 });
+    part("far").srcObject = null;
+    change({ is: "away", trouble: words.say_away, who: "", number: "", call: "", since: 0 });
   } else {
     change({ is: "away", trouble: words.say_away });
   }
@@ -242,8 +243,11 @@ async function connect({ takeOver = false } = {}) {
     if (said.why === "elsewhere") return sayElsewhere();
     if (said.why === "left") return location.assign("/phone");
     if (!answer.ok) return again();
+    // The microphone may have gone in the meantime; once it is back, all this begins anew.
+    if (state.is === "no_microphone") return;
     sessionStorage.setItem(LINE, said.line);
     line ??= new Line(microphone, on);
+    if (microphone) line.microphone = microphone;
     isOpening = true;
     await line.open(said);
   } catch {
@@ -252,13 +256,20 @@ async function connect({ takeOver = false } = {}) {
   }
 }
 
+let isStarting = false;
+
 async function start() {
+  // One headset that is plugged in is several devices, and each is told.
+  if (isStarting) return;
+  isStarting = true;
   change({ is: "opening" });
   try {
     await hearMicrophone();
   } catch (cause) {
     sayNoMicrophone(cause);
     return;
+  } finally {
+    isStarting = false;
   }
   await connect();
 }

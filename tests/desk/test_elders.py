@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.desk.centre import Centre
+from tests.desk.test_calls import fresh_number
 
 ADDRESS = {
     "区县": "魏都区", "街道（乡镇）": "文峰街道", "小区或村": "春秋小区", "楼号": "7", "单元": "2",
@@ -42,6 +43,20 @@ def test_an_elder_is_entered_and_known_at_the_next_call(page: Page, centre: Cent
     page.goto(f"/calls/{call.id}")
     expect(page.get_by_role("heading", name="马淑芬", level=2)).to_be_visible()
     call.end()
+
+
+def test_an_elder_entered_from_a_call_is_who_called(page: Page, centre: Centre) -> None:
+    """Also with another number than the one that was called from: the call is the elder's."""
+    call = centre.call(fresh_number(), ago_s=60).whole()
+    page.goto(f"/calls/{call.id}")
+    page.get_by_role("link", name="用此号码登记老人").click()
+    page.get_by_label("姓名").first.fill("褚桂英")
+    page.get_by_label("号码 1").fill(fresh_number().removeprefix("+86"))
+    page.get_by_role("button", name="保存", exact=True).click()
+    page.wait_for_url(f"**/calls/{call.id}")
+    page.get_by_role("link", name="褚桂英").first.click()
+    page.wait_for_url("**/elders/*")
+    expect(page.locator(f"main a[href='/calls/{call.id}']").first).to_be_visible()
 
 
 def test_faults_stand_beside_their_fields_and_nothing_is_lost(page: Page) -> None:

@@ -82,6 +82,24 @@ def test_each_class_opens_its_own_flow(page: Page, centre: Centre) -> None:
             expect(page.locator("main")).to_contain_text("老人说的话")
 
 
+@pytest.mark.row("ACD-19", part="flows")
+def test_a_question_that_is_wrapped_up_in_the_talk_is_closed_with_the_call(
+    page: Page, centre: Centre
+) -> None:
+    call = centre.call(fresh_number(), ago_s=90)
+    call.queue()
+    call.answer()
+    page.goto(f"/calls/{call.id}")
+    page.get_by_role("radio", name="咨询服务").check()
+    page.get_by_label("备注").fill("问补贴，已答复")
+    page.get_by_role("button", name="保存小结").click()
+    expect(page.locator("#wrapped-up")).to_contain_text("问补贴，已答复")
+    call.end("1001")
+    page.locator("#linked-orders a").first.click()
+    expect(page.locator("#order-state")).to_have_text("已办结")
+    expect(page.locator("main")).to_contain_text("问补贴，已答复")
+
+
 def test_what_is_typed_survives_a_reload_and_the_order_is_made_once(
     page: Page, centre: Centre
 ) -> None:

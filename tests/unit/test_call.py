@@ -21,7 +21,7 @@ from workflows.call import (
     step,
 )
 from workflows.call_facts import Call, Direction, Result, State
-from workflows.commands import ChooseOrder, OpenOrder, WrapUpCall
+from workflows.commands import ChooseOrder, CloseAnswered, OpenOrder, WrapUpCall
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -419,6 +419,21 @@ def test_a_talk_is_wrapped_up_once_and_edited_by_who_has_seen_it() -> None:
     edited, _ = step(call, wrapped_up("w2", "问补贴和体检", replaces=first.at, seconds=99))
     assert edited.wrap_up
     assert edited.wrap_up.note == "问补贴和体检"
+
+
+def test_a_question_answered_in_the_talk_leaves_no_order_to_be_judged() -> None:
+    before = arrived(WANG), answered("1001")
+    _, wanted = play(*before, wrapped_up(note="问补贴，已答"), ended(after(70)))
+    told = [effect.event for effect in wanted if isinstance(effect, Tell)]
+    assert [type(event) for event in told] == [RequestAccepted, CloseAnswered]
+    closing = told[1]
+    assert isinstance(closing, CloseAnswered)
+    assert (closing.case_id, closing.by, closing.answer) == (
+        told[0].case_id, "张敏", "问补贴，已答",
+    )  # fmt: skip
+    # Without a note there is no answer, and an order that somebody opened is his to close.
+    _, wanted = play(*before, wrapped_up(), ended(after(70)))
+    assert not any(isinstance(e, Tell) and isinstance(e.event, CloseAnswered) for e in wanted)
 
 
 def test_what_nobody_answered_is_wrapped_up_only_after_its_end() -> None:

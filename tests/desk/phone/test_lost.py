@@ -162,6 +162,38 @@ def test_a_talk_goes_on_over_a_network_that_was_cut(
     elder.wait_ended()
 
 
+def test_a_connection_lost_while_it_rings_leaves_no_busy_line(
+    far_context: BrowserContext, link: Link, town: Town
+) -> None:
+    """Nobody tells the page that this call is over; the next one must ring there all the same."""
+    phone = take_seat(far_context)
+    elder, _call = arrive(town)
+    expect(state_of(phone)).to_have_text("来电", timeout=15_000)
+    link.cut()
+    expect(state_of(phone)).to_have_text("未连接", timeout=10_000)
+    elder.hang_up()
+    link.mend()
+    expect(state_of(phone)).to_have_text("就绪", timeout=30_000)
+    talk(phone, town).hang_up()
+
+
+def test_a_headset_that_comes_back_after_the_talk_is_heard_in_the_next(
+    context: BrowserContext, town: Town
+) -> None:
+    phone = take_seat(context)
+    elder = talk(phone, town)
+    lose_microphone(context)
+    expect(phone.get_by_role("alert")).to_contain_text("麦克风", timeout=10_000)
+    elder.hang_up()
+    expect(state_of(phone)).to_have_text("没有麦克风")
+    plug_in(context, phone)
+    expect(state_of(phone)).to_have_text("就绪", timeout=15_000)
+    elder = talk(phone, town)
+    listen(elder, 3)
+    elder.hang_up()
+    assert tone_times(elder.heard(), SEAT_HZ), "the seat is heard again"
+
+
 def test_a_browser_that_changes_its_network_does_not_stand_in_its_own_way(
     far_context: BrowserContext, link: Link, town: Town
 ) -> None:
