@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 FIRST: Final = -10
 """Asterisk, the controller and the desk: a card that comes late is a call answered blind."""
-LAST: Final = 10
+LAST: Final = 5
 """The worker: a conversion takes what the calls and the desk leave over, never the other way."""
 TRIES: Final = 20
 AGAIN_S: Final = 0.15

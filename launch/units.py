@@ -41,7 +41,7 @@ LOW_PORTS: Final = (
     "# The desk may be set to port 443.\n"
     "CapabilityBoundingSet=CAP_NET_BIND_SERVICE\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n"
 )
-CPU_WEIGHT: Final = {"asterisk": 900, "controller": 900, "desk": 900, "worker": 10}
+CPU_WEIGHT: Final = {"asterisk": 900, "controller": 900, "desk": 900, "worker": 30}
 """What precedence.py says where nobody runs services; 100 is everybody else's."""
 WHAT: Final = {
     "controller": "calls and processes",

@@ -167,7 +167,7 @@ def _all_are_kept(town: Town, ids: list[str]) -> None:
         ]
         return [row.recording.state for row in latest if row.recording] == ["kept"] * len(ids)
 
-    town.house.wait_for(kept, "every recording", 120)
+    town.house.wait_for(kept, "every recording", 240)
 
 
 def _there_is_room_again(town: Town) -> None:
