@@ -139,20 +139,20 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     try:
         async with serving(control, home.control_socket), asyncio.TaskGroup() as tasks:
             tasks.create_task(ami.run())
-            # An emergency waits for no database, also not for one that is away at the start, nor do
-            # the telephones.
+            # An emergency waits for no database, also not for one that is away at the start; nor do
+            # the menu's lease, the room for recordings, and what a set clock does to telephones.
             emergencies.start(tasks)
             tasks.create_task(keep_lease(ami, agi.is_accepting))
             for duty in (
                 partial(database.watch, partial(picture.stored, "watch")),
-                contacts.run, phones.run, picture.keep_alarms, room.watch,
+                picture.keep_alarms, room.watch,
                 partial(mend_set_clock, ami, [*seats, *trunks]),
             ):  # fmt: skip
                 tasks.create_task(carry_on(duty))
             await take_up(picture, runner)
             tasks.create_task(listener.run())
             for duty in (
-                listener.watch, listener.tick, recorder.watch,
+                listener.watch, listener.tick, recorder.watch, contacts.run, phones.run,
                 partial(wake_for_timers, runner, store),
                 partial(keep_promises, runner),
                 partial(watch_orphans, home.live_recordings, flight_log, picture, recorder),

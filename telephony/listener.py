@@ -34,7 +34,7 @@ say, in several events, and a card is not held up by the saving of what came rig
 TICK_S: Final = 0.5
 LOOK_EVERY_S: Final = 1.0
 """What differs at two looks is shown and read anew. With 50 calls up (100 channels, 30 seats) one
-look took 25 ms of our processor time and 31 ms of Asterisk's: a fortieth of a core for us."""
+look took 31 ms of Asterisk's processor time."""
 
 PATIENCE_S: Final = 2.0
 """After a connect the calls are compared first; a database that takes longer stops no picture."""

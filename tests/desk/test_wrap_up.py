@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from sql.queries import calls
-from tests.desk.centre import Centre
+from tests.desk.centre import Call, Centre
 from tests.desk.test_calls import fresh_number, orders_of
 from tests.observer import wait_until
 
@@ -82,14 +82,20 @@ def test_each_class_opens_its_own_flow(page: Page, centre: Centre) -> None:
             expect(page.locator("main")).to_contain_text("老人说的话")
 
 
-@pytest.mark.row("ACD-19", part="flows")
-def test_a_question_that_is_wrapped_up_in_the_talk_is_closed_with_the_call(
-    page: Page, centre: Centre
-) -> None:
+def in_talk(page: Page, centre: Centre) -> Call:
+    """The page of a call that is talked right now."""
     call = centre.call(fresh_number(), ago_s=90)
     call.queue()
     call.answer()
     page.goto(f"/calls/{call.id}")
+    return call
+
+
+@pytest.mark.row("ACD-19", part="flows")
+def test_a_question_that_is_wrapped_up_in_the_talk_is_closed_with_the_call(
+    page: Page, centre: Centre
+) -> None:
+    call = in_talk(page, centre)
     page.get_by_role("radio", name="咨询服务").check()
     page.get_by_label("备注").fill("问补贴，已答复")
     page.get_by_role("button", name="保存小结").click()
@@ -103,10 +109,7 @@ def test_a_question_that_is_wrapped_up_in_the_talk_is_closed_with_the_call(
 def test_what_is_typed_survives_a_reload_and_the_order_is_made_once(
     page: Page, centre: Centre
 ) -> None:
-    call = centre.call(fresh_number(), ago_s=90)
-    call.queue()
-    call.answer()
-    page.goto(f"/calls/{call.id}")
+    call = in_talk(page, centre)
     page.get_by_label("备注").fill("送餐，少盐")
     page.get_by_label("服务内容").fill("送餐")
     page.get_by_role("radio", name="生活服务").check()

@@ -379,8 +379,8 @@ async def test_a_loss_is_told_in_its_place_among_the_events(asterisk: Asterisk) 
 
 
 async def test_no_event_ends_the_connection_or_a_list(asterisk: Asterisk) -> None:
-    """A caller's number may hold line breaks, and so any line of an event; only the line's end, and
-    a list's own last event, are believed."""
+    """A caller's number may hold line breaks, and so any line of an event; only the end of the
+    connection itself, and a list's own last event, are believed."""
     async with connected(asterisk) as (ami, peer):
         await peer.message(Event="Shutdown", Shutdown="Cleanly", Restart="False")
         assert await next_event(ami, "Shutdown")

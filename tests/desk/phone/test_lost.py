@@ -55,6 +55,15 @@ def plug_in(context: BrowserContext, phone: Page) -> None:
     phone.evaluate("navigator.mediaDevices.dispatchEvent(new Event('devicechange'))")
 
 
+def lost_in_talk(context: BrowserContext, town: Town) -> tuple[Page, Leg]:
+    """A telephone that talks and has just lost its microphone, and says so."""
+    phone = take_seat(context)
+    elder = talk(phone, town)
+    lose_microphone(context)
+    expect(phone.get_by_role("alert")).to_contain_text("麦克风", timeout=10_000)
+    return phone, elder
+
+
 def test_a_microphone_lost_while_ready_is_noticed_and_the_seat_not_rung(
     context: BrowserContext, town: Town
 ) -> None:
@@ -90,10 +99,7 @@ def test_a_microphone_lost_in_a_talk_is_said_and_the_next_call_rings_elsewhere(
 def test_a_microphone_that_comes_back_in_the_talk_is_heard_again(
     context: BrowserContext, town: Town
 ) -> None:
-    phone = take_seat(context)
-    elder = talk(phone, town)
-    lose_microphone(context)
-    expect(phone.get_by_role("alert")).to_contain_text("麦克风", timeout=10_000)
+    phone, elder = lost_in_talk(context, town)
     listen(elder, 2)
     plug_in(context, phone)
     expect(phone.get_by_role("alert")).to_be_hidden(timeout=10_000)
@@ -180,10 +186,7 @@ def test_a_connection_lost_while_it_rings_leaves_no_busy_line(
 def test_a_headset_that_comes_back_after_the_talk_is_heard_in_the_next(
     context: BrowserContext, town: Town
 ) -> None:
-    phone = take_seat(context)
-    elder = talk(phone, town)
-    lose_microphone(context)
-    expect(phone.get_by_role("alert")).to_contain_text("麦克风", timeout=10_000)
+    phone, elder = lost_in_talk(context, town)
     elder.hang_up()
     expect(state_of(phone)).to_have_text("没有麦克风")
     plug_in(context, phone)
