@@ -2,9 +2,10 @@
 
     GET /feed   WebSocket: {"seq", "kind", "data"}
                 snapshot {"now", "away", "items": [{"kind", "key", "item"}]}   first, always
-                put {"kind", "key", "item"} · drop {"kind", "key"} · away {} · back {}
+                put {"kind", "key", "item"} · drop {"kind", "key"} · away {} · back {} · tick {}
 
-A browser that misses a number connects again and so gets the snapshot.
+A browser that misses a number connects again and so gets the snapshot. So does one that hears not
+even a tick: a connection that died without a word would else look like a quiet night (feed.js).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from workflows.errors import StoreDown
 logger = logging.getLogger(__name__)
 
 HEARTBEAT_S: Final = 15
+TICK_EVERY_S: Final = 5
 COUNTED_EVERY_S: Final = 10
 TODAY: Final = ("today", "today")
 SIGNED_OUT: Final = 4401
@@ -64,11 +66,12 @@ class BoardFeed:
             asyncio.create_task(self._read(controller, back), name="desk feed"),
             asyncio.create_task(self._draw(), name="desk board"),
             asyncio.create_task(self._count(today), name="desk figures"),
+            asyncio.create_task(self._tick(), name="desk tick"),
         ]
 
     @property
     def is_reading(self) -> bool:
-        """False when reading or drawing has died of a fault: the process should be restarted."""
+        """False when one of its tasks has died of a fault: the process should be restarted."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     async def _read(self, controller: Controller, back: Callable[[], Awaitable[None]]) -> None:
@@ -92,6 +95,11 @@ class BoardFeed:
                 self._today = counted
                 self._feed.publish("put", _put(TODAY, counted))
             await asyncio.sleep(COUNTED_EVERY_S)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_EVERY_S)
+            self._feed.publish("tick", {})
 
     async def _draw(self) -> None:
         """Draw what was noted. What waits already is noted first, and all of it is drawn at once.

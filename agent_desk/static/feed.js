@@ -1,14 +1,18 @@
-// The feed of the board, kept alive: numbers are checked, and a gap or a break reads the snapshot.
-// While nobody tells what happens, every page that follows it says so and stops its durations.
+// The feed of the board, kept alive: numbers are checked, and a gap, a break or silence reads the
+// snapshot. While nobody tells what happens, every page that follows it says so and stops its
+// durations.
 
 import { serverNow, setFrozen, setServerTime } from "/static/ticking.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
+// The desk says something every 5 s (TICK_EVERY_S in agent_desk/feed.py); two of these may be late.
+const QUIET_MS = 12000;
+const ANSWER_WITHIN_MS = 5000;
 const SIGNED_OUT = 4401;
-// The server pings every 15 s but a browser does not see pings; a dead link is noticed by closing.
 
 let link = "connecting";
+let heardAt = null;
 let lastHeard = null;
 
 /**
@@ -17,32 +21,45 @@ let lastHeard = null;
  */
 export function follow(on) {
   let wait = FIRST_WAIT_MS;
+  let current = null;
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     const socket = new WebSocket(`${scheme}://${location.host}/feed`);
     let seq = null;
+    let silence = setTimeout(lose, QUIET_MS);
+    current = socket;
+
+    // A dead connection never answers the goodbye, so nobody waits for that; and what still comes of
+    // it later on would mix into the next one.
+    function lose() {
+      if (socket !== current) return;
+      current = null;
+      clearTimeout(silence);
+      socket.close();
+      say("lost", on);
+      askWhetherSignedIn();
+      setTimeout(connect, wait);
+      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+    }
 
     socket.addEventListener("message", (event) => {
+      if (socket !== current) return;
       const message = JSON.parse(event.data);
       if (message.kind !== "snapshot" && message.seq !== seq + 1) {
-        socket.close();
+        lose();
         return;
       }
+      clearTimeout(silence);
+      silence = setTimeout(lose, QUIET_MS);
       seq = message.seq;
       wait = FIRST_WAIT_MS;
       take(message, on);
     });
 
     socket.addEventListener("close", (event) => {
-      if (event.code === SIGNED_OUT) {
-        signIn();
-        return;
-      }
-      say("lost", on);
-      askWhetherSignedIn();
-      setTimeout(connect, wait);
-      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+      if (event.code === SIGNED_OUT) signIn();
+      else lose();
     });
   }
 
@@ -50,9 +67,10 @@ export function follow(on) {
 }
 
 function take({ kind, data }, on) {
+  if (kind === "snapshot") setServerTime(data.now);
+  heardAt = serverNow();
   switch (kind) {
     case "snapshot":
-      setServerTime(data.now);
       on.snapshot(data);
       say(data.away ? "away" : "live", on);
       break;
@@ -75,7 +93,7 @@ function take({ kind, data }, on) {
 function say(state, on) {
   const isLive = state === "live";
   if (isLive) lastHeard = null;
-  else if (link === "live") lastHeard = serverNow();
+  else if (link === "live") lastHeard = heardAt;
   link = state;
   document.body.classList.toggle("stale", !isLive);
   setFrozen(!isLive);
@@ -97,7 +115,11 @@ function signIn() {
 // A refused WebSocket does not say why; an ended sign-in must not look like a lost connection.
 async function askWhetherSignedIn() {
   try {
-    const answer = await fetch("/feed", { headers: { Accept: "application/json" } });
+    const answer = await fetch("/feed", {
+      headers: { Accept: "application/json" },
+      // Over a dead network these would pile up, and a browser has few connections to one desk.
+      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+    });
     if (answer.status === 401) {
       signIn();
     }

@@ -7,13 +7,17 @@ import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Locator, Page, WebSocket, WebSocketRoute, expect
 
 from sql.queries import calls
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk
+from tests.desk.phone.place import Link
 from tests.desk.test_calls import fresh_number, until
 from workflows.events import ElderGone, Entry, RoomOpened
+
+QUIET_S = 12
+"""How long a board believes that a silent connection lives (feed.js)."""
 
 
 def row_of(page: Page, call_id: str, body: str = "calls") -> Locator:
@@ -292,3 +296,29 @@ def test_a_message_that_is_missed_brings_the_whole_picture_again(
     assert page.evaluate("window.untouched") is True
     missed.end()
     other.end()
+
+
+def test_a_quiet_board_is_live_and_one_that_hears_nothing_at_all_is_not(
+    context: BrowserContext, desk: Desk, centre: Centre
+) -> None:
+    """The network goes dead without a word to anybody, and later brings what was on its way."""
+    with Link(desk.url.removeprefix("http://")) as link:
+        page = context.new_page()
+        sockets: list[WebSocket] = []
+        page.on("websocket", lambda socket: sockets.append(socket))
+        page.goto(f"http://{link.address}/")
+        expect(page.locator("#link")).to_have_text("实时")
+        page.wait_for_timeout((QUIET_S + 3) * 1000)
+        expect(page.locator("#link")).to_have_text("实时")
+        assert len(sockets) == 1, "nothing happened, and the board stayed connected"
+        link.cut()
+        missed = centre.call(fresh_number())
+        banner = page.locator("#away")
+        expect(banner).to_contain_text("与工作台的连接中断", timeout=(QUIET_S + 5) * 1000)
+        link.mend()
+        # It asks again after 8 s at the latest.
+        expect(row_of(page, missed.id)).to_be_visible(timeout=30_000)
+        expect(banner).to_be_hidden()
+        missed.end()
+        expect(row_of(page, missed.id, "ended")).to_be_visible()
+        page.close()

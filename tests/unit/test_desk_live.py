@@ -178,6 +178,19 @@ async def test_a_desk_that_got_behind_draws_once(picture: Picture) -> None:
     assert not feed.is_reading
 
 
+async def test_a_quiet_feed_ticks(picture: Picture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent_desk.feed.TICK_EVERY_S", 0.01)
+    feed = BoardFeed(picture)
+    reader = cast("AsyncGenerator[str]", feed.read())
+    async with aclosing(reader):
+        await anext(reader)
+        feed.start(cast("Any", Controller()), (), back=nothing, today=uncounted)
+        heard = [json.loads(await anext(reader)) for _ in range(8)]
+    await feed.stop()
+    assert [m["seq"] for m in heard] == list(range(1, 9))
+    assert "tick" in {m["kind"] for m in heard}
+
+
 def test_an_unreadable_message_is_logged_and_left_out(
     picture: Picture, caplog: pytest.LogCaptureFixture
 ) -> None:
