@@ -302,10 +302,14 @@ def test_a_quiet_board_is_live_and_one_that_hears_nothing_at_all_is_not(
     context: BrowserContext, desk: Desk, centre: Centre
 ) -> None:
     """The network goes dead without a word to anybody, and later brings what was on its way."""
+    sockets: list[WebSocket] = []
+
+    def connects(socket: WebSocket) -> None:
+        sockets.append(socket)
+
     with Link(desk.url.removeprefix("http://")) as link:
         page = context.new_page()
-        sockets: list[WebSocket] = []
-        page.on("websocket", lambda socket: sockets.append(socket))
+        page.on("websocket", connects)
         page.goto(f"http://{link.address}/")
         expect(page.locator("#link")).to_have_text("实时")
         page.wait_for_timeout((QUIET_S + 3) * 1000)
