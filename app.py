@@ -28,6 +28,8 @@ from starter import Starter
 
 logger = logging.getLogger("careline")
 
+ASTDB_KEPT_EVERY_S: Final = 60.0
+
 
 async def controller(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
     """AMI, AGI and the processes."""
@@ -70,7 +72,8 @@ async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> Non
 
 
 async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
-    """What takes long: so far, making recordings."""
+    """What takes long: so far, making recordings. And AstDB is copied to the disk."""
+    from asterisk_conf.instance import run_start_script
     from control import Controller
     from recordings.worker import RecordingRound
     from sql.engine import Database
@@ -89,10 +92,16 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
             if message["kind"] in ("outbox", "snapshot"):
                 rounds.look.set()
 
+    async def keep_astdb() -> None:
+        while True:
+            await run_start_script(home.asterisk, "keep")
+            await asyncio.sleep(ASTDB_KEPT_EVERY_S)
+
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(rounds.run())
             tasks.create_task(listen())
+            tasks.create_task(keep_astdb())
             ready()
     finally:
         await link.close()

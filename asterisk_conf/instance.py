@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import hashlib
 import os
 import pwd
 import shlex
@@ -21,7 +22,10 @@ from typing import Any, Final, Protocol
 
 from home import write_atomically
 
+SHELL: Final = ("/bin/sh",)
+SCRIPT: Final = Path(__file__).with_name("start.sh")
 START_SCRIPT: Final = "start"
+MEMORY: Final = Path("/dev/shm")
 SERVICE_USER: Final = "careline"
 PF_EXITING: Final = 0x4
 """The kernel's mark on a process that is being ended, in /proc/PID/stat."""
@@ -111,19 +115,27 @@ class Instance:
         return self.root / "run" / "started.pid"
 
     def write_start(self) -> None:
-        """Write START_SCRIPT, which starts it as rendered; that is what a systemd unit runs."""
+        """Write START_SCRIPT, which starts it as rendered and keeps its database in memory.
+
+        It is one file and needs nothing of ours: so it works also while we are being upgraded.
+        """
         words = " ".join(shlex.quote(word) for word in (*self._command, "-f", "-n"))
-        # The kernel keeps the pid over exec, so we know the process as if we had started it.
-        noted = shlex.quote(str(self._pid_file))
-        text = f"# Written by Careline at each start.\necho $$ >{noted}\nexec {words}\n"
-        write_atomically(self.root / START_SCRIPT, text, mode=0o600)
+        name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
+        text = (
+            "# Written by Careline at each start.\n"
+            f"root={shlex.quote(str(self.root))}\n"
+            f"memory={MEMORY}/careline-{name}\n"
+            f"asterisk() {{ exec {words}; }}\n" + SCRIPT.read_text("utf-8")
+        )
+        write_atomically(self.root / START_SCRIPT, text)
 
     @property
     def pid(self) -> int | None:
         """The pid of the living process, also of one that somebody else started; None if dead."""
         # What we started ourselves we know also when the disk was too full to note it.
-        lives = self._child is not None and self._child.poll() is None
-        pid = self._child.pid if self._child and lives else self._noted_pid()
+        if self._child and self._child.poll() is None:
+            return self._child.pid
+        pid = self._noted_pid()
         try:
             arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
@@ -188,10 +200,11 @@ class Instance:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _spawn(self) -> None:
+        self.write_start()
         console = self.root / "log" / "console"
         with console.open("ab") as output:
             self._child = subprocess.Popen(
-                (*self._command, "-f", "-n"),
+                (*SHELL, self.root / START_SCRIPT),
                 cwd=self.root,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -202,7 +215,6 @@ class Instance:
                 env=_environment(),
                 **self._identity(),
             )
-        write_atomically(self._pid_file, f"{self._child.pid}\n", mode=0o644)
 
     async def _booted(self) -> None:
         control = self.root / "run" / "asterisk.ctl"
@@ -290,11 +302,21 @@ class Instance:
         if self._child is not None:
             self._child.wait()
             self._child = None
+        with contextlib.suppress(AsteriskFailed):
+            await run_start_script(self.root, "put-away", **self._identity())
 
     async def _wait_a_while(self, within: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self.wait()
+
+
+async def run_start_script(root: Path, word: str, **identity: Any) -> bool:
+    """Keep AstDB on the disk (`keep`, `put-away`); False when it could not be copied now."""
+    process = await asyncio.create_subprocess_exec(
+        *SHELL, root / START_SCRIPT, word, stderr=subprocess.DEVNULL, **identity
+    )
+    return await process.wait() == 0
 
 
 def _environment() -> dict[str, str]:

@@ -120,6 +120,8 @@ StartLimitIntervalSec=0
 TimeoutStartSec=infinity
 ExecStartPre=/bin/sh -c "until test -e \"$$0\"; do sleep 1; done" {quoted(str(script))}
 ExecStart=/bin/sh {quoted(str(script))}
+# Its own database goes from memory to the disk; what cannot be copied now stays in memory.
+ExecStopPost=-/bin/sh {quoted(str(script))} put-away
 WorkingDirectory={path(plan.home)}
 Restart=always
 RestartSec=500ms

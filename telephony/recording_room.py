@@ -1,8 +1,8 @@
-"""Recordings never take the last of the disk: that belongs to the telephones.
+"""Recordings never take the last of the disk: that belongs to the database and the journal.
 
-On a full disk no telephone can renew its registration, and after a minute the hotline would ring
-nobody. Recordings are what fills a disk here (5 MB a second with 100 calls), so they stop while
-there is still room for everything else; the calls go on unheard, and the desk says so until the
+Recordings are what fills a disk here (5 MB a second with 100 calls), so they stop while there is
+still room for everything else: for what is written down of the calls, and for the sign-ins of the
+telephones where AstDB cannot be in memory. The calls go on unheard, and the desk says so until the
 last of them is over.
 """
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import asterisk_conf.instance
 import asterisk_conf.render
 from asterisk_conf.instance import Installation
 from asterisk_conf.render import LOOKS_PER_S
@@ -159,7 +160,10 @@ def running_place(
     user: str,
     disk: Path | None = None,
 ) -> Iterator[Place]:
-    """The place, until the block is left; the centre's home is on a disk of its own, if any."""
+    """The place, until the block is left.
+
+    The centre's home is on a disk of its own, if any, and so is AstDB, as where memory cannot be had.
+    """
     folder.mkdir(mode=0o711)
     home = Home((disk or folder) / "rescue")
     with (
@@ -167,6 +171,8 @@ def running_place(
         claim_addresses(60) as away,
     ):
         settings = settings_of(block, away)
+        if disk:
+            patch.setattr(asterisk_conf.instance, "MEMORY", disk / "none")
         patch.setattr(asterisk_conf.render, "CONTACTS_AFTER_S", CONTACTS_AFTER_S)
         patch.setattr(asterisk_conf.render, "CONTACT_SILENT_S", CONTACT_SILENT_S)
         with running_centre(home, settings, installation, user, prompts) as centre:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -13,7 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from asterisk_conf.instance import AsteriskFailed, Bind, Installation, Instance
+from asterisk_conf.instance import (
+    MEMORY,
+    START_SCRIPT,
+    AsteriskFailed,
+    Bind,
+    Installation,
+    Instance,
+    run_start_script,
+)
 from asterisk_conf.render import centre_instance, render
 from home import Home
 from settings import Settings
@@ -122,6 +131,107 @@ async def test_a_killed_one_is_noticed_and_started_again(other: tuple[Home, Inst
         assert instance.pid not in (None, pid)
     finally:
         await instance.stop()
+
+
+def database(instance: Instance) -> Path:
+    """The folder in which Asterisk really keeps AstDB."""
+    return (instance.root / "run" / "db").resolve()
+
+
+async def noted(instance: Instance, value: str) -> None:
+    """Note it in AstDB, and return when the file has it; Asterisk writes once a second."""
+    await instance.cli(f"database put test kept {value}")
+    file = database(instance) / "astdb.sqlite3"
+    async with asyncio.timeout(10):
+        while value.encode() not in file.read_bytes():
+            await asyncio.sleep(0.05)
+
+
+async def test_its_own_database_is_in_memory_and_outlives_everything(
+    other: tuple[Home, Instance],
+) -> None:
+    """A kill leaves it in memory, an orderly end brings it to the disk and clears the memory."""
+    _, instance = other
+    on_disk = instance.root / "lib" / "astdb.sqlite3"
+    await instance.start()
+    try:
+        memory = database(instance)
+        assert memory.parent == MEMORY
+        assert stat.S_IMODE(memory.stat().st_mode) == 0o700
+        await noted(instance, "before-the-kill")
+        assert not on_disk.exists() or b"before-the-kill" not in on_disk.read_bytes()
+        os.kill(instance.pid or 0, signal.SIGKILL)
+        await instance.wait()
+        await instance.start()
+        assert "before-the-kill" in await instance.cli("database get test kept")
+        await noted(instance, "before-the-end")
+    finally:
+        await instance.stop()
+    assert not memory.exists()
+    assert b"before-the-end" in on_disk.read_bytes()
+    await instance.start()
+    try:
+        assert "before-the-end" in await instance.cli("database get test kept")
+    finally:
+        await instance.stop()
+
+
+async def test_after_a_power_cut_its_database_is_the_last_copy(
+    other: tuple[Home, Instance], asterisk_user: str
+) -> None:
+    """The worker copies it once a minute; what is in memory is gone with the power."""
+    _, instance = other
+    identity = {"user": asterisk_user} if asterisk_user else {}
+    await instance.start()
+    try:
+        await noted(instance, "copied")
+        async with asyncio.timeout(10):
+            # A copy during a write is refused.
+            while not await run_start_script(instance.root, "keep", **identity):
+                await asyncio.sleep(0.05)
+        os.kill(instance.pid or 0, signal.SIGKILL)
+        await instance.wait()
+        shutil.rmtree(database(instance))
+        await instance.start()
+        assert "copied" in await instance.cli("database get test kept")
+    finally:
+        await instance.stop()
+
+
+@pytest.mark.parametrize("in_the_way", ["another user's folder", "a link", "a file"])
+async def test_its_own_database_is_on_the_disk_when_somebody_has_its_place(
+    other: tuple[Home, Instance], in_the_way: str
+) -> None:
+    """/dev/shm is open to every user of the machine; nobody is led astray or kept from starting."""
+    _, instance = other
+    instance.write_start()
+    script = (instance.root / START_SCRIPT).read_text("utf-8")
+    place = Path(re.findall("^memory=(.*)$", script, re.MULTILINE)[0])
+    stranger = place.with_name("careline-stranger")
+    match in_the_way:
+        case "another user's folder":
+            place.mkdir(mode=0o777)
+        case "a link":
+            stranger.mkdir(mode=0o777)
+            stranger.chmod(0o777)
+            place.symlink_to(stranger)
+        case _:
+            place.touch()
+    try:
+        await instance.start()
+        try:
+            assert database(instance) == instance.root / "lib"
+            await noted(instance, "on-the-disk")
+        finally:
+            await instance.stop()
+        assert b"on-the-disk" in (instance.root / "lib" / "astdb.sqlite3").read_bytes()
+    finally:
+        if place.is_dir() and not place.is_symlink():
+            place.rmdir()
+        else:
+            place.unlink()
+        if stranger.exists():
+            stranger.rmdir()
 
 
 def test_a_pid_file_of_another_program_is_not_believed(

@@ -1,9 +1,10 @@
-"""Recordings fill the disk up to what belongs to the telephones, and no further."""
+"""A full disk: recordings stop before it is, and the telephones go on when it is."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,21 @@ def test_what_recordings_leave_keeps_the_telephones_signed_in(site: Site) -> Non
     wait_until(lambda: sound_of(site, again) > 40_000, 10, "calls are recorded again")
     fourth.hang_up()
     assert kept_recording(site.house, again).result == "answered"
+
+
+def test_a_disk_that_others_fill_to_the_last_byte_keeps_no_telephone_out(site: Site) -> None:
+    """What a sign-in needs is in memory; the hotline rings as ever."""
+    ballast = site.house.home.root / "ballast"
+    with suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(2**16)):
+            continue
+    for seat in site.phones:
+        sign_in_again(site, seat)
+    call_id, elder = talking(site)
+    listen(elder, 1)
+    ballast.unlink()
+    elder.hang_up()
+    assert ended_call(site.house, call_id).result == "answered"
 
 
 def recording_ended(site: Site) -> bool:

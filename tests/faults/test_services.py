@@ -117,6 +117,8 @@ class Systemd:
                 process.wait()
         for notify in self.notified.values():
             notify.close()
+        user, after = self.setting("asterisk", "User"), self.setting("asterisk", "ExecStopPost")
+        subprocess.run(shlex.split(after.removeprefix("-")), user=user, check=False)
 
 
 def install(checkout: Path, place: Path) -> None:
