@@ -279,11 +279,20 @@ class Translator:
 
     @staticmethod
     def _dial_event(ami: AmiEvent) -> tuple[Event, ...]:
-        """Only a call that a seat places: there the far end is the party `called`."""
+        """The party `called` of a call that a seat places, and a seat that an emergency rings.
+
+        A queue's own dialling is told by the queue; for an emergency also phones are rung by Dial.
+        """
         call = variable(ami, "CARELINE_CALL", "Dest") or variable(ami, "CARELINE_CALL")
         party = variable(ami, "CARELINE_PARTY", "Dest")
         at, leg = happened_at(ami), plain(ami.get("DestUniqueid"))
-        if not call or not leg or party != "called":
+        if not call or not leg:
+            return ()
+        if party == "seat" and variable(ami, "CARELINE_PARTY") in ("watch", "placeholder"):
+            seat = seat_of(ami.get("DestChannel"))
+            is_begin = ami["Event"] == "DialBegin"
+            return (SeatRang(case_id=call, at=at, seat=seat, leg=leg),) if is_begin else ()
+        if party != "called":
             return ()
         who = number(ami.get("DestCallerIDNum"))
         if ami["Event"] == "DialBegin":

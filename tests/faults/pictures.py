@@ -56,8 +56,7 @@ def shown_in(snapshot: dict[str, Any]) -> Picture:
         if call["state"] in ("waiting", "ringing") and call["entry"] != "emergency":
             picture.setdefault(f"line of {call['queue']}", []).append(id_)  # type: ignore[attr-defined]
     for ringing in snapshot.get("ringing", ()):
-        if calls.get(ringing["call"], {}).get("entry") != "emergency":
-            picture[f"ringing {ringing['leg']}"] = ringing["seat"]
+        picture[f"ringing {ringing['leg']}"] = ringing["seat"]
     for seat in snapshot.get("seats", ()):
         picture[f"seat {seat['extension']}"] = seat["state"]
     return picture
@@ -90,7 +89,7 @@ def real(site: Site) -> Picture:
         if channel.get("CARELINE_CALL") == channel["Uniqueid"]:
             id_ = channel["Uniqueid"]
             picture[f"call {id_}"] = real_call(channel, channels, id_ in rooms)
-        elif is_ringing(channel) and channel.get("CARELINE_CALL") not in rooms:
+        elif is_ringing(channel):
             picture[f"ringing {channel['Uniqueid']}"] = extension(channel)
     for room in {channel["Uniqueid"] for channel in channels} & set(rooms):
         # A seat whom a full disk has left in the room of an elder who is gone is no emergency.

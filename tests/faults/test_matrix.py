@@ -15,6 +15,7 @@ from tests.faults.pictures import assert_true_picture
 from tests.faults.site import Site
 from tests.faults.stages import (
     COMPLAINTS,
+    EMERGENCY,
     STAGES,
     dial,
     emergency_room,
@@ -100,6 +101,22 @@ def test_the_call_and_its_truth_survive(site: Site, fault: str, stage: str, away
     assert_seats(site)
     assert_true_picture(site)
     assert_nobody_dialled_twice(scene, answers_once=fault != "phone-gone")
+
+
+@pytest.mark.parametrize("fault", ["none"])
+def test_seats_who_pause_see_whose_emergency_rings(site: Site, fault: str) -> None:
+    """No queue rings them, and the card is there all the same."""
+    site.seats_ring()
+    site.pause_seats(True)
+    scene = dial(site, EMERGENCY)
+    rung = {(seat, scene.call_id) for seat in site.phones}
+    wait_until(
+        lambda: {(one["seat"], one["call"]) for one in site.picture()["ringing"]} == rung, 20, "cards"
+    )
+    assert_true_picture(site)
+    scene.goes_on()
+    site.hang_up_all()
+    site.assert_silent()
 
 
 @pytest.mark.row("BAK-06")

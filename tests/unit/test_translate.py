@@ -209,7 +209,7 @@ def dial(name: str, party: str = "called", **fields: object) -> tuple[object, ..
         "DestChanVariable": [f"CARELINE_CALL={CALL}", f"CARELINE_PARTY={party}"],
         "DestUniqueid": "far", "DestCallerIDNum": "13800000000",
     }  # fmt: skip
-    return TRANSLATOR.to_events(ami(name, **OURS, **given | fields))
+    return TRANSLATOR.to_events(ami(name, **OURS | given | fields))
 
 
 def test_the_other_side_of_a_placed_call_rings_and_answers() -> None:
@@ -219,6 +219,18 @@ def test_the_other_side_of_a_placed_call_rings_and_answers() -> None:
     )
     assert dial("DialEnd", DialStatus="BUSY") == ()
     assert dial("DialBegin", party="seat") == (), "a queue's own dialling is told by the queue"
+
+
+@pytest.mark.parametrize("half", ["watch", "placeholder"])
+def test_a_seat_that_an_emergency_rings_without_a_queue(half: str) -> None:
+    """Every phone that is free is rung, also those of seats who pause; the card must be there."""
+    given = {
+        "ChanVariable": [f"CARELINE_CALL={CALL}", f"CARELINE_PARTY={half}"],
+        "DestChannel": "PJSIP/1001-00000002",
+    }
+    rang = SeatRang(case_id=CALL, at=AT, seat="1001", leg="far")
+    assert dial("DialBegin", party="seat", **given) == (rang,)
+    assert dial("DialEnd", party="seat", DialStatus="ANSWER", **given) == ()
 
 
 def test_only_the_end_of_the_calls_own_channel_is_its_end() -> None:
