@@ -66,10 +66,13 @@ export class Line {
   #talk = null;
   #expected = null;
   #heardAt = 0;
+  #isMuted = false;
+  /** Whether the talk is held. */
+  isHeld = false;
 
   /**
-   * `microphone` is the stream that is sent. `on` has ready(), lost(code), rings(talk),
-   * talks(talk, stream), sounds(stream) before the answer, ended(why).
+   * `microphone` is the stream that is sent. `on` has ready(), lost(code), rings(talk,
+   * isMuted), talks(talk, stream), sounds(stream) before the answer, ended(why).
    */
   constructor(microphone, on) {
     this.microphone = microphone;
@@ -159,6 +162,7 @@ export class Line {
     this.#session?.sessionDescriptionHandler?.close();
     this.#session = null;
     this.#talk = null;
+    this.isHeld = false;
   }
 
   /** Take up the talk that a page before this one has left, or this one before its connection. */
@@ -169,14 +173,14 @@ export class Line {
       return false;
     }
     const session = new TakenUp(this.#userAgent, kept);
-    return this.#session ? this.#goOn(session, kept.talk) : this.#comeBack(session, kept.talk);
+    return this.#session ? this.#goOn(session, kept.talk) : this.#comeBack(session, kept);
   }
 
   // Only the connection was lost, the sound is still there: Asterisk learns the new connection.
   async #goOn(session, talk) {
     session._sessionDescriptionHandler = this.#session.sessionDescriptionHandler;
     this.#follow(session, talk);
-    const isDone = await asked(session, {});
+    const isDone = await asked(session, this.isHeld);
     if (isDone) this.#begin();
     else this.#end("");
     return isDone;
@@ -185,9 +189,9 @@ export class Line {
   // The sound went with the page before, and Asterisk gives a talk that runs no new one. So this leg
   // of it is given up as a broken one (44): the other side waits at the head of the line, and what
   // comes from there is answered at once.
-  #comeBack(session, talk) {
+  #comeBack(session, { talk, isSilent }) {
     this.#forget();
-    this.#expected = { ...talk, until: Date.now() + EXPECTED_MS };
+    this.#expected = { ...talk, isSilent, until: Date.now() + EXPECTED_MS };
     session.bye({ requestOptions: { extraHeaders: ["Reason: Q.850;cause=44"] } });
     return false;
   }
@@ -214,8 +218,10 @@ export class Line {
       call: header("X-Careline-Call"),
       since: Date.now(),
     });
-    this.on.rings(this.#talk);
-    if (this.#isExpected(this.#talk)) this.answer();
+    const isExpected = this.#isExpected(this.#talk);
+    // Who was muted or held the talk is not heard again unawares.
+    this.on.rings(this.#talk, isExpected && this.#expected.isSilent);
+    if (isExpected) this.answer();
     this.#expected = null;
   }
 
@@ -257,13 +263,14 @@ export class Line {
   }
 
   #begin() {
-    this.keep();
     this.on.talks(this.#talk, this.#session.sessionDescriptionHandler.remoteMediaStream);
+    this.keep();
   }
 
   #end(why) {
     this.#session = null;
     this.#talk = null;
+    this.isHeld = false;
     this.#forget();
     this.on.ended(why);
   }
@@ -278,7 +285,8 @@ export class Line {
       remoteURI: String(state.remoteURI),
       remoteTarget: String(state.remoteTarget),
     };
-    const kept = { at: Date.now(), dialog, talk: this.#talk };
+    const isSilent = this.#isMuted || this.isHeld;
+    const kept = { at: Date.now(), dialog, talk: this.#talk, isSilent };
     sessionStorage.setItem(KEPT, JSON.stringify(kept));
   }
 
@@ -306,14 +314,31 @@ export class Line {
 
   /** Not a word of ours is heard. */
   mute(isOn) {
-    for (const sender of this.#senders()) sender.track.enabled = !isOn;
+    this.#isMuted = isOn;
+    this.#setVoice();
   }
 
-  /** The other side hears music until it is taken back. Resolves to whether it was done. */
+  /**
+   * The other side hears music and not a word of ours until it is taken back, then as much as before.
+   * Resolves to whether it was done.
+   */
   async hold(isOn) {
     const session = this.#session;
     if (session?.state !== SessionState.Established) return false;
-    return asked(session, { sessionDescriptionHandlerOptions: { hold: isOn } });
+    const wasHeld = this.isHeld;
+    this.isHeld = true;
+    this.#setVoice();
+    const isDone = await asked(session, isOn);
+    if (session !== this.#session) return false;
+    this.isHeld = isDone ? isOn : wasHeld;
+    this.#setVoice();
+    return isDone;
+  }
+
+  // Asterisk's music hides our voice from one who is held, but not from an emergency's room and not
+  // from the recording: so it stops here.
+  #setVoice() {
+    for (const sender of this.#senders()) sender.track.enabled = !this.#isMuted && !this.isHeld;
   }
 
   /** One key of the keypad, heard by a menu on the other side. */
@@ -349,10 +374,12 @@ export class Line {
   }
 }
 
-/** Ask the other side to change the sound of a talk (re-INVITE): whether it did. */
-function asked(session, options) {
+/** Ask the other side to hold the talk or to let it go on (re-INVITE): whether it did. */
+function asked(session, hold) {
   return new Promise((resolve) => {
-    const requestDelegate = { onAccept: () => resolve(true), onReject: () => resolve(false) };
-    session.invite({ ...options, requestDelegate }).catch(() => resolve(false));
+    session.invite({
+      sessionDescriptionHandlerOptions: { hold },
+      requestDelegate: { onAccept: () => resolve(true), onReject: () => resolve(false) },
+    }).catch(() => resolve(false));
   });
 }

@@ -175,13 +175,13 @@ const on = {
     change({ is: "ready", trouble: "" });
     dialWhatWasAsked();
   },
-  rings(talk) {
-    change({ ...talk, is: "ringing", muted: false, trouble: "" });
+  rings(talk, muted) {
+    change({ ...talk, is: "ringing", muted, trouble: "" });
   },
   talks(talk, stream) {
     hear(stream);
     line.mute(state.muted);
-    change({ ...talk, is: "talking", trouble: "" });
+    change({ ...talk, is: line.isHeld ? "held" : "talking", trouble: "" });
   },
   sounds(stream) {
     if (stream) hear(stream);

@@ -168,6 +168,28 @@ def test_a_talk_goes_on_over_a_network_that_was_cut(
     elder.wait_ended()
 
 
+def test_a_talk_that_was_held_is_held_still_after_the_network_was_cut(
+    far_context: BrowserContext, link: Link, town: Town
+) -> None:
+    phone = take_seat(far_context)
+    elder = talk(phone, town)
+    phone.get_by_role("button", name="保持").click()
+    expect(state_of(phone)).to_have_text("保持中")
+    held = elder.bytes_heard() / 16000
+    link.cut()
+    expect(state_of(phone)).to_have_text("未连接", timeout=10_000)
+    link.mend()
+    expect(state_of(phone)).to_have_text("保持中", timeout=30_000)
+    listen(elder, 2)
+    before = elder.bytes_heard() / 16000
+    phone.get_by_role("button", name="取回").click()
+    expect(state_of(phone)).to_have_text("通话中")
+    listen(elder, 1, SEAT_HZ)
+    elder.hang_up()
+    heard = tone_times(elder.heard(), SEAT_HZ)
+    assert not [at for at in heard if held + 1 < at < before - 0.5], heard
+
+
 def test_a_connection_lost_while_it_rings_leaves_no_busy_line(
     far_context: BrowserContext, link: Link, town: Town
 ) -> None:

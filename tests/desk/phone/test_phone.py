@@ -94,8 +94,17 @@ def test_a_talk_comes_back_to_the_page_that_was_loaded_again(
     expect(state).to_have_text("通话中", timeout=20_000)
     wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
     assert not elder.has_ended
+    listen(elder, 1, SEAT_HZ)
+    # Whoever was muted is so still.
+    phone.get_by_role("button", name="静音").click()
+    muted = elder.bytes_heard() / 16000
+    phone.reload()
+    expect(state).to_have_text("通话中", timeout=20_000)
+    expect(phone.get_by_role("button", name="取消静音")).to_be_visible()
+    listen(elder, 2)
     elder.hang_up()
     expect(state).to_have_text("就绪")
+    assert not [at for at in tone_times(elder.heard(), SEAT_HZ) if at > muted + 1]
 
 
 def test_a_closed_tab_is_not_rung_any_more(context: BrowserContext, town: Town) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.asterisk.test_spine import side
 from tests.audio import loud_seconds, tone_times
+from tests.desk.phone.conftest import Outside
 from tests.desk.phone.place import (
     ELDER_HZ,
     SEAT_HZ,
@@ -14,7 +19,7 @@ from tests.desk.phone.place import (
     state_of,
     take_seat,
 )
-from tests.house import Town, listen
+from tests.house import Town, kept_recording, listen
 from tests.observer import wait_until
 from tests.telephone import Leg
 
@@ -101,6 +106,75 @@ def test_who_is_held_hears_music_and_both_hear_each_other_after_it(
     assert not [at for at in beeps if held + 1 < at < before - 0.5], beeps
     assert loud_seconds(leg.heard(), held + 1, before) > 2, "music"
     assert [at for at in beeps if at > back], "heard again"
+
+
+def test_nobody_in_an_emergency_hears_a_seat_that_holds(
+    context: BrowserContext, town: Town
+) -> None:
+    """In its room no music takes the place of what the seat says."""
+    phone = take_seat(context)
+    elder = town.carrier.call("96000", "13800000007", tone=ELDER_HZ).wait_talking()
+    phone.get_by_role("button", name="接听").click(timeout=15_000)
+    expect(state_of(phone)).to_have_text("通话中")
+    listen(elder, 2, SEAT_HZ)
+    phone.get_by_role("button", name="保持").click()
+    expect(state_of(phone)).to_have_text("保持中")
+    held = now_in(elder)
+    listen(elder, 5)
+    before = now_in(elder)
+    phone.get_by_role("button", name="取回").click()
+    expect(state_of(phone)).to_have_text("通话中")
+    listen(elder, 2, SEAT_HZ)
+    wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
+    elder.hang_up()
+    beeps = tone_times(elder.heard(), SEAT_HZ, share=0.05)
+    assert not [at for at in beeps if held + 1 < at < before - 0.5], beeps
+
+
+def test_what_is_said_beside_a_held_call_is_in_no_recording(
+    context: BrowserContext, town: Town, outside: Outside, tmp_path: Path
+) -> None:
+    phone = take_seat(context)
+    since = len(town.observer.events)
+    leg = talk_to(town, phone)
+    call = town.observer.wait_for("CallPlaced", since=since)["Call"]
+    listen(leg, 2, SEAT_HZ)
+    phone.get_by_role("button", name="保持").click()
+    expect(state_of(phone)).to_have_text("保持中")
+    listen(leg, 6)
+    phone.get_by_role("button", name="取回").click()
+    expect(state_of(phone)).to_have_text("通话中")
+    listen(leg, 2, SEAT_HZ)
+    leg.hang_up()
+    recording = outside(kept_recording, town.house, call).recording
+    assert recording
+    beeps = tone_times(side(town.house.home.recordings / str(recording.file), 1, tmp_path), SEAT_HZ)
+    assert max(later - at for at, later in itertools.pairwise(beeps)) > 4, beeps
+
+
+def test_who_is_taken_back_hears_a_muted_seat_as_little_as_before(
+    context: BrowserContext, town: Town
+) -> None:
+    phone = take_seat(context)
+    leg = talk_to(town, phone)
+    listen(leg, 2, SEAT_HZ)
+    phone.get_by_role("button", name="静音").click()
+    muted = now_in(leg)
+    phone.get_by_role("button", name="保持").click()
+    expect(state_of(phone)).to_have_text("保持中")
+    # What is pressed while it is held counts from when it is taken back.
+    phone.get_by_role("button", name="取消静音").click()
+    listen(leg, 2)
+    phone.get_by_role("button", name="静音").click()
+    phone.get_by_role("button", name="取回").click()
+    expect(state_of(phone)).to_have_text("通话中")
+    listen(leg, 3)
+    before = now_in(leg)
+    phone.get_by_role("button", name="取消静音").click()
+    listen(leg, 2, SEAT_HZ)
+    leg.hang_up()
+    beeps = tone_times(leg.heard(), SEAT_HZ, share=0.05)
+    assert not [at for at in beeps if muted + 1 < at < before - 0.5], beeps
 
 
 def test_the_microphone_and_the_speaker_are_chosen_and_the_level_shows_the_voice(
