@@ -354,9 +354,10 @@ export class Line {
   async speakInto(microphone) {
     this.microphone = microphone;
     for (const sender of this.#senders()) {
-      const track = microphone.clone().getAudioTracks()[0];
-      track.enabled = sender.track.enabled;
+      const [was, track] = [sender.track, microphone.clone().getAudioTracks()[0]];
+      track.enabled = was.enabled;
       await sender.replaceTrack(track);
+      was.stop();
     }
   }
 

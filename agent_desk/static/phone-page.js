@@ -79,9 +79,7 @@ async function hearMicrophone() {
     });
   for (const track of microphone?.getTracks() ?? []) track.stop();
   microphone = stream;
-  stream.getAudioTracks()[0].addEventListener("ended", () => {
-    if (stream === microphone) loseMicrophone();
-  });
+  stream.getAudioTracks()[0].addEventListener("ended", () => inTurn(() => loseMicrophone(stream)));
   showLevel(stream);
   await listDevices();
   return stream;
@@ -92,11 +90,21 @@ function sayNoMicrophone(cause) {
   change({ is: "no_microphone", trouble: words[why[cause.name] ?? "say_no_microphone"] });
 }
 
-async function loseMicrophone() {
+// One after the other: a headset that is plugged in or pulled out is several devices, each of them is
+// told, and the end of its sound besides.
+let turn = Promise.resolve();
+
+function inTurn(work) {
+  turn = turn.then(work).catch(console.error);
+}
+
+async function loseMicrophone(stream) {
+  if (stream !== microphone) return;
   microphone = null;
   try {
     await changeMicrophone();
   } catch (cause) {
+    await listDevices();
     if (isCall() && state.is !== "ringing") change({ trouble: words.say_microphone_lost });
     else {
       await line?.close();
@@ -112,18 +120,39 @@ async function changeMicrophone() {
   if (state.trouble === words.say_microphone_lost) change({ trouble: "" });
 }
 
+/** Take the microphone that was chosen, or what there is. */
+async function renewMicrophone() {
+  if (!microphone && !isCall()) await start();
+  else await changeMicrophone().catch(listDevices);
+}
+
+// The headset that was chosen is there again: until now another microphone was heard.
+async function lookAtDevices() {
+  const devices = await listDevices();
+  const wanted = chosen("microphone");
+  const isBack = devices.some(({ kind, deviceId }) => kind === "audioinput" && deviceId === wanted);
+  if (!microphone || (isBack && wanted !== heardDevice())) await renewMicrophone();
+  useSpeaker();
+}
+
+const heardDevice = () => microphone?.getAudioTracks()[0].getSettings().deviceId ?? "";
+
+/** Show what can be chosen, and what is really used. */
 async function listDevices() {
   const devices = await navigator.mediaDevices.enumerateDevices();
+  const used = { audioinput: heardDevice(), audiooutput: chosen("speaker") };
   for (const [kind, name] of [["audioinput", "microphone"], ["audiooutput", "speaker"]]) {
     const here = devices.filter((device) => device.kind === kind && device.deviceId);
     const select = part(name);
     const options = here.map(({ label, deviceId }) => new Option(label, deviceId));
     select.replaceChildren(...options);
-    select.value = here.some((device) => device.deviceId === chosen(name))
-      ? chosen(name)
+    select.value = here.some((device) => device.deviceId === used[kind])
+      ? used[kind]
       : here[0]?.deviceId ?? "";
     select.closest(".field").hidden = here.length === 0;
   }
+  part("heard").textContent = microphone?.getAudioTracks()[0].label ?? "";
+  return devices;
 }
 
 const sound = new AudioContext();
@@ -204,8 +233,12 @@ const on = {
 
 function hear(stream) {
   part("far").srcObject = stream;
-  const speaker = chosen("speaker");
-  if (speaker && part("far").setSinkId) part("far").setSinkId(speaker).catch(() => undefined);
+  useSpeaker();
+}
+
+function useSpeaker() {
+  // One that is not plugged in cannot be used; the browser then takes another.
+  part("far").setSinkId?.(chosen("speaker")).catch(() => undefined);
 }
 
 function again() {
@@ -256,20 +289,13 @@ async function connect({ takeOver = false } = {}) {
   }
 }
 
-let isStarting = false;
-
 async function start() {
-  // One headset that is plugged in is several devices, and each is told.
-  if (isStarting) return;
-  isStarting = true;
   change({ is: "opening" });
   try {
     await hearMicrophone();
   } catch (cause) {
     sayNoMicrophone(cause);
     return;
-  } finally {
-    isStarting = false;
   }
   await connect();
 }
@@ -333,19 +359,15 @@ document.addEventListener("keydown", (event) => {
     wishes.press(event.key);
   }
 });
-part("microphone").addEventListener("change", async (event) => {
+part("microphone").addEventListener("change", (event) => {
   localStorage.setItem("careline-microphone", event.target.value);
-  await changeMicrophone().catch(sayNoMicrophone);
+  inTurn(renewMicrophone);
 });
 part("speaker").addEventListener("change", (event) => {
   localStorage.setItem("careline-speaker", event.target.value);
-  if (part("far").srcObject) hear(part("far").srcObject);
+  useSpeaker();
 });
-navigator.mediaDevices?.addEventListener("devicechange", async () => {
-  if (!microphone && !isCall()) await start();
-  else if (!microphone) await changeMicrophone().catch(() => undefined);
-  else await listDevices();
-});
+navigator.mediaDevices?.addEventListener("devicechange", () => inTurn(lookAtDevices));
 window.addEventListener("pagehide", () => {
   isEnding = true;
   line?.keep();
@@ -357,4 +379,4 @@ if (navigator.locks) {
   // Held until this window is gone, so that other pages notice.
   navigator.locks.request(CHANNEL, () => new Promise(() => undefined));
 }
-start();
+inTurn(start);

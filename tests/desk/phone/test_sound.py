@@ -33,6 +33,29 @@ navigator.mediaDevices.getUserMedia = async (wanted) => {
   return stream;
 };
 """
+PLUGGED = """
+const unplugged = new Set();
+const devices = navigator.mediaDevices;
+const [all, any] = [devices.enumerateDevices.bind(devices), devices.getUserMedia];
+devices.enumerateDevices = async () => (await all()).filter(({ label }) => !unplugged.has(label));
+devices.getUserMedia = async (wanted) => {
+  const id = wanted.audio.deviceId?.exact;
+  if (id && !(await devices.enumerateDevices()).some(({ deviceId }) => deviceId === id))
+    throw new DOMException("", "NotFoundError");
+  return any(wanted);
+};
+window.plug = (label, isIn) => {
+  const track = streams.at(-1).getAudioTracks()[0];
+  if (isIn) unplugged.delete(label);
+  else {
+    unplugged.add(label);
+    track.stop();
+    track.dispatchEvent(new Event("ended"));
+  }
+  // One headset is several devices, and each is told.
+  for (let n = 0; n < 3; n += 1) devices.dispatchEvent(new Event("devicechange"));
+};
+"""
 LEVELS = """async () => {
   const levels = [];
   for (let n = 0; n < 40; n += 1) {
@@ -205,3 +228,36 @@ def test_the_microphone_and_the_speaker_are_chosen_and_the_level_shows_the_voice
     phone.reload()
     expect(state_of(phone)).to_have_text("就绪", timeout=15_000)
     assert phone.evaluate(label) == "Fake Audio Input 2"
+
+
+def test_a_chosen_headset_that_comes_back_is_heard_again_and_nothing_else_is_said_to_be(
+    context: BrowserContext, town: Town
+) -> None:
+    headset = "Fake Audio Input 2"
+    context.add_init_script(STREAMS + PLUGGED)
+    phone = take_seat(context)
+    phone.get_by_text("麦克风和扬声器").click()
+    choice = phone.get_by_label("麦克风", exact=True)
+    choice.select_option(label=headset)
+    said = phone.locator("[data-f=heard]")
+    expect(said).to_have_text(headset)
+    leg = talk_to(town, phone)
+    listen(leg, 1, SEAT_HZ)
+
+    def shown() -> list[str]:
+        """The microphone that is heard, and the one that the page says is."""
+        heard = phone.evaluate("streams.at(-1).getAudioTracks()[0].label")
+        return [heard, choice.evaluate("it => it.selectedOptions[0].label"), said.inner_text()]
+
+    phone.evaluate("label => plug(label, false)", headset)
+    expect(said).not_to_have_text(headset)
+    assert len(set(shown())) == 1, shown()
+    opened = phone.evaluate("streams.length")
+    phone.evaluate("label => plug(label, true)", headset)
+    expect(said).to_have_text(headset)
+    assert shown() == [headset] * 3
+    assert phone.evaluate("streams.length") == opened + 1, "it is opened once"
+    back = now_in(leg)
+    listen(leg, 2, SEAT_HZ)
+    leg.hang_up()
+    assert [at for at in tone_times(leg.heard(), SEAT_HZ) if at > back]
