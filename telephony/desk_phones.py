@@ -5,10 +5,10 @@ entry stands before the endpoint of pjsip.conf (asterisk_conf/templates/sorcery.
 a browser needs and a password that is good for one connection. Nothing here knows a call.
 
 The entries are written over AMI and not over ARI. Asterisk reads them at every request, so that one
-that is taken back is refused from the next request on, as with ARI; a talk goes on. They lie on the
-disk: a restarted Asterisk has them still, where ARI's would be gone until somebody made them again,
-and is held to the desk's word as soon as we are connected. And no ARI module is loaded, which could
-do far more to calls than this and would have to be kept from everybody.
+that is taken back is refused from the next request on, as with ARI; a talk goes on. They outlive
+Asterisk: one that is restarted has them still, where ARI's would be gone until somebody made them
+again, and is held to the desk's word as soon as we are connected. And no ARI module is loaded,
+which could do far more to calls than this and would have to be kept from everybody.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ logger = logging.getLogger(__name__)
 
 FAMILY: Final = "desk"
 AGAIN_S: Final = 0.5
-LOST_AFTER_S: Final = 8
-"""Silence after which a browser is gone from its talk: long enough to load its page again."""
+LOST_AFTER_S: Final = 5
+"""Silence after which a browser is gone from its talk, also while it holds: it sends all the time.
+
+Asterisk counts whole seconds, so that it is given up after 4 to 6. Until then a page that was
+loaded again takes the talk up (phone-line.js).
+"""
 
 # What the endpoint of pjsip.conf has too, and what only a browser needs. A manager's line may have
 # 1,000 bytes, so nothing that Asterisk does anyway is said.
@@ -40,7 +44,7 @@ BROWSER: Final = {
     "allow": "alaw,ulaw",
     "device_state_busy_at": "1",
     "rtp_timeout": str(LOST_AFTER_S),
-    "rtp_timeout_hold": "60",
+    "rtp_timeout_hold": str(LOST_AFTER_S),
     "language": "zh",
     "tone_zone": "cn",
     "direct_media": "no",

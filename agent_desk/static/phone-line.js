@@ -14,8 +14,8 @@ const EXPIRES_S = 300;
 const CONNECT_WITHIN_S = 5;
 // Without other networks to ask, every address is known at once.
 const GATHER_WITHIN_MS = 500;
-// Asterisk gives a silent telephone up after 8 s (telephony/desk_phones.py).
-const TAKEN_UP_WITHIN_MS = 8000;
+// By then Asterisk has given a silent telephone up (telephony/desk_phones.py).
+const TAKEN_UP_WITHIN_MS = 6000;
 // The desk asks every page once a second whether it is still there (agent_desk/phones.py). A page that
 // hears nothing for so long has no connection, whatever the browser believes.
 const QUESTION = "\r\n\r\n";
@@ -359,6 +359,8 @@ export class Line {
       await sender.replaceTrack(track);
       was.stop();
     }
+    // It may have been muted or held meanwhile.
+    this.#setVoice();
   }
 
   #senders() {

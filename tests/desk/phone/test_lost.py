@@ -9,12 +9,15 @@ import itertools
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from telephony.desk_phones import LOST_AFTER_S
 from tests.audio import tone_times
 from tests.desk.phone.conftest import person
 from tests.desk.phone.place import (
@@ -135,6 +138,53 @@ def test_a_frozen_tab_is_noticed_and_comes_back(context: BrowserContext, town: T
         wait_for_table(town)
     expect(state_of(phone)).to_have_text("就绪", timeout=20_000)
     talk(phone, town).hang_up()
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_a_browser_that_vanishes_in_a_talk_is_given_up_within_seven_seconds(
+    context: BrowserContext, town: Town, is_held: bool
+) -> None:
+    """Also while it holds. The elder goes on waiting, and is answered on the table."""
+    phone = take_seat(context)
+    elder = talk(phone, town)
+    since = len(town.observer.events)
+    if is_held:
+        phone.get_by_role("button", name="保持").click()
+        expect(state_of(phone)).to_have_text("保持中")
+        listen(elder, LOST_AFTER_S + 3)
+        assert not town.observer.find("SeatLost", since), "a seat that holds is there"
+    table = town.carrier.phone("1001").answers(0.2, SEAT_HZ)
+    gone = time.time()
+    with stopped_tabs(context):
+        lost = town.observer.wait_for("SeatLost", 12, since)
+        took = float(lost["Timestamp"]) - gone
+        print(f"given up after {took:.1f} s")
+        assert took < 7
+        table.wait_ringing(20).wait_talking()
+        assert not elder.has_ended
+        elder.hang_up()
+    table.rings()
+
+
+def test_whoever_comes_back_too_late_for_the_talk_is_rung_as_by_any_call(
+    context: BrowserContext, town: Town
+) -> None:
+    phone = take_seat(context)
+    elder = talk(phone, town)
+    since = len(town.observer.events)
+    phone.goto("about:blank")
+    gone = time.monotonic()
+    town.observer.wait_for("SeatLost", 12, since)
+    wait_until(lambda: time.monotonic() - gone > 6.2, 7, "nobody expects the page any more")
+    phone.goto("/phone")
+    expect(state_of(phone)).to_have_text("来电", timeout=30_000)
+    phone.wait_for_timeout(1500)
+    expect(state_of(phone)).to_have_text("来电")
+    phone.get_by_role("button", name="接听").click()
+    expect(state_of(phone)).to_have_text("通话中")
+    assert not elder.has_ended
+    elder.hang_up()
+    expect(state_of(phone)).to_have_text("就绪")
 
 
 def test_a_cut_network_is_noticed_on_both_sides(
