@@ -382,6 +382,11 @@ def phone() -> dict[str, str]:
         "say_away": _(
             "The telephone has no connection, so this seat is not rung. It tries again by itself."
         ),
+        "say_connecting": _("The telephone is connecting."),
+        "say_in_call": _("The telephone is ringing or in a call."),
+        "say_no_window": _(
+            "The browser did not open the telephone's window. Allow pop-up windows for this page."
+        ),
         "say_busy": _("The line is busy."),
         "say_not_found": _("There is no such number. Check it and dial again."),
         "say_refused": _("This number cannot be dialled from here."),

@@ -1,7 +1,7 @@
 // The telephone's own window: buttons, keypad, microphone and speaker around one line.
 
 import { Line } from "./phone-line.js";
-import { ago, CHANNEL, CLOSED, phone, TONES } from "./phone.js";
+import { ago, CHANNEL, CLOSED, legible, phone, TONES } from "./phone.js";
 
 const AGAIN_MS = [300, 700, 1500, 3000];
 // What the desk says by the code with which it closes (agent_desk/phones.py).
@@ -38,7 +38,7 @@ function draw() {
   part("state").className = `pill ${TONES[is] ?? "wait"}`;
   part("call").hidden = !isCall();
   part("who").textContent = state.who || (state.number ? "" : words.unknown);
-  part("number").textContent = state.number;
+  part("number").textContent = legible(state.number);
   part("trouble").textContent = state.trouble;
   part("trouble").hidden = !state.trouble;
   part("answer").hidden = is !== "ringing";
@@ -49,6 +49,7 @@ function draw() {
   part("hold-word").textContent = is === "held" ? words.unhold : words.hold;
   part("hold").setAttribute("aria-pressed", is === "held");
   part("dial").hidden = isCall();
+  part("keypad").hidden = is === "ringing";
   part("dial-button").disabled = is !== "ready";
   main.classList.toggle("rings", is === "ringing");
   ring(is === "ringing");
@@ -340,10 +341,11 @@ const wishes = {
 };
 
 phone.isHere((wish, number) => wishes[wish]?.(number));
-part("answer").addEventListener("click", () => wishes.answer());
-part("hang-up").addEventListener("click", () => wishes.hangUp());
-part("mute").addEventListener("click", () => wishes.mute());
-part("hold").addEventListener("click", () => wishes.hold());
+const buttons = { answer: "answer", "hang-up": "hangUp", mute: "mute", hold: "hold" };
+for (const [name, wish] of Object.entries(buttons)) {
+  // Whoever double-clicks on "Pick up" does not mean the button that takes its place.
+  part(name).addEventListener("click", (event) => event.detail < 2 && wishes[wish]());
+}
 part("use-here").addEventListener("click", () => connect({ takeOver: true }));
 part("keypad").addEventListener("click", (event) => {
   const key = event.target.closest("button")?.value;

@@ -8,7 +8,8 @@
 //   phone.state                        what it does now, see below
 //   phone.addEventListener("change", () => …)    after every change of phone.state
 //   phone.answer()  phone.hangUp()  phone.mute()  phone.hold()    mute and hold: on, then off again
-//   phone.dial("13800000000")          opens the telephone's window when there is none
+//   phone.dial("13800000000")          opens the telephone's window when there is none; returns "", or
+//                                      why nobody is dialled
 //   phone.press("5")                   a key of the keypad, during a talk
 //
 // phone.state is { is, seat, who, number, call, since, muted, trouble }:
@@ -29,6 +30,7 @@ export const CLOSED = {
 };
 const WINDOW = "careline-phone";
 const SHAPE = "popup,width=400,height=720";
+const IN_A_CALL = ["ringing", "dialling", "talking", "held"];
 const KEYS = { KeyA: "answer", KeyX: "hangUp", KeyM: "mute", KeyH: "hold" };
 
 class Phone extends EventTarget {
@@ -85,16 +87,23 @@ class Phone extends EventTarget {
   hold() { this.#wish("hold"); }
   press(key) { this.#wish("press", key); }
   dial(number) {
-    if (this.state.is === "closed") this.open(number);
-    else this.#wish("dial", number);
+    const { is } = this.state;
+    if (is === "closed") return this.open(number) ? "" : "no_window";
+    if (is !== "ready") return IN_A_CALL.includes(is) ? "in_call" : "not_ready";
+    this.#wish("dial", number);
+    return "";
   }
 
-  /** Open the telephone's window, or bring it to the front; only a click of a person may do so. */
+  /**
+   * Open the telephone's window, or bring it to the front; only a click of a person may do so. Returns
+   * whether the browser did.
+   */
   open(number = "") {
     const query = number ? `?dial=${encodeURIComponent(number)}` : "";
     // With an empty address the browser finds the window without loading it again.
     const found = window.open(this.state.is === "closed" ? `/phone${query}` : "", WINDOW, SHAPE);
     found?.focus();
+    return Boolean(found);
   }
 }
 
@@ -107,11 +116,6 @@ export function ago(since) {
   return `${h ? `${h}:${String(m).padStart(2, "0")}` : m}:${String(s).padStart(2, "0")}`;
 }
 
-document.addEventListener("click", (event) => {
-  const asked = event.target.closest("[data-dial]");
-  if (asked) phone.dial(asked.dataset.dial);
-});
-
 document.addEventListener("keydown", (event) => {
   const wish = KEYS[event.code];
   if (!wish || !event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
@@ -119,9 +123,13 @@ document.addEventListener("keydown", (event) => {
   phone[wish]();
 });
 
+/** A mobile number as people read it out: 138 0000 0000. Others are left as they are. */
+export function legible(number) {
+  return number.replace(/^(1\d\d)(\d{4})(\d{4})$/, "$1 $2 $3");
+}
+
 // ── the bar on every page (templates/phone/bar.html) ─────────────────────────────────────────────
 
-const IN_A_CALL = ["ringing", "dialling", "talking", "held"];
 export const TONES = { ready: "talk", ringing: "act", dialling: "act", talking: "talk", held: "wait" };
 
 function drawBar(bar) {
@@ -133,7 +141,8 @@ function drawBar(bar) {
     part("state").textContent = words[state.is] ?? words.away;
     part("state").className = `pill ${TONES[state.is] ?? "wait"}`;
     part("state").hidden = state.is === "closed";
-    part("who").textContent = isCall ? [state.who || words.unknown, state.number].join(" ") : "";
+    const who = [state.who || words.unknown, legible(state.number)].join(" ");
+    part("who").textContent = isCall ? who : "";
     part("since").textContent = isCall && state.since ? ago(state.since) : "";
     part("answer").hidden = state.is !== "ringing";
     part("hang-up").hidden = !isCall;
@@ -152,3 +161,39 @@ function drawBar(bar) {
 
 const bar = document.querySelector("#phone-bar");
 if (bar) drawBar(bar);
+
+// ── click to dial: what became of it is said in the page in which the number was pressed ─────────
+
+function drawDialled(strip, words) {
+  const part = (name) => strip.querySelector(`[data-f=${name}]`);
+  let refused = "";
+  let isAsked = false;
+
+  function show(sentence) {
+    part("what").hidden = part("again").hidden = !refused;
+    part("why").textContent = sentence;
+    strip.hidden = !sentence;
+  }
+
+  function tell() {
+    const { is, trouble } = phone.state;
+    const why = { in_call: words.say_in_call, no_window: words.say_no_window };
+    if (refused) show(why[refused] ?? (trouble || words.say_connecting));
+    else show(isAsked && is === "ready" ? trouble : "");
+  }
+
+  document.addEventListener("click", (event) => {
+    const asked = event.target.closest("[data-dial]");
+    if (!asked) return;
+    refused = phone.dial(asked.dataset.dial);
+    isAsked = !refused;
+    tell();
+  });
+  phone.addEventListener("change", () => {
+    if (phone.state.is === "ready") refused = "";
+    tell();
+    if (phone.state.is === "ready") isAsked = false;
+  });
+}
+
+if (bar) drawDialled(document.querySelector("#not-dialled"), JSON.parse(bar.dataset.words));

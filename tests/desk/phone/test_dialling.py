@@ -7,6 +7,7 @@ import re
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.audio import tone_seconds
+from tests.desk.looks import look_at
 from tests.desk.phone.place import (
     ELDER_HZ,
     SEAT_HZ,
@@ -62,6 +63,46 @@ def test_a_contact_on_the_card_is_called_by_the_telephone_that_is_open(
     expect(page.locator("#phone-bar [data-f=state]")).to_have_text("通话中")
     wait_until(lambda: hears(phone, ELDER_HZ), 8, "the daughter's tone in the browser")
     leg.hang_up()
+
+
+def test_a_number_that_is_not_dialled_says_why_where_it_was_pressed(
+    context: BrowserContext, town: Town
+) -> None:
+    page = context.new_page()
+    contact = contact_of(page, "测试老人庚", "13800000063")
+    phone = take_seat(context)
+    far = family(town).is_busy()
+    said = page.locator("#not-dialled")
+    expect(page.locator("#phone-bar [data-f=state]")).to_have_text("就绪")
+    expect(said).to_be_hidden()
+
+    elder, _call = arrive(town)
+    phone.get_by_role("button", name="接听").click(timeout=15_000)
+    expect(state_of(phone)).to_have_text("通话中")
+    contact.click()
+    expect(said).to_contain_text("没有拨出。")
+    expect(said).to_contain_text("电话正在振铃或通话。")
+    look_at(page, "elder-not-dialled")
+    assert far.legs() == []
+    elder.hang_up()
+    expect(said).to_be_hidden()
+
+    contact.click()
+    expect(said).to_contain_text("对方忙。", timeout=20_000)
+    expect(said.get_by_text("没有拨出。")).to_be_hidden()
+
+    context.clear_permissions()
+    expect(state_of(phone)).to_have_text("没有麦克风", timeout=10_000)
+    contact.click()
+    expect(said).to_contain_text("没有拨出。")
+    expect(said).to_contain_text("允许")
+
+    phone.close()
+    expect(page.locator("#phone-bar [data-f=state]")).to_be_hidden()
+    page.evaluate("window.open = () => null")
+    contact.click()
+    expect(said).to_contain_text("请允许本页弹出窗口。")
+    assert len(far.legs()) == 1
 
 
 def test_a_contact_is_called_by_a_telephone_that_opens_for_it(

@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.asterisk.test_spine import side
 from tests.audio import loud_seconds, tone_times
+from tests.desk.looks import look_at
 from tests.desk.phone.conftest import Outside
 from tests.desk.phone.place import (
     ELDER_HZ,
@@ -115,6 +116,7 @@ def test_who_is_held_hears_music_and_both_hear_each_other_after_it(
     expect(state_of(phone)).to_have_text("保持中")
     held = now_in(leg)
     listen(leg, 5)
+    look_at(phone, "phone-held")
     before = now_in(leg)
     phone.get_by_role("button", name="取回").click()
     expect(state_of(phone)).to_have_text("通话中")
@@ -126,7 +128,7 @@ def test_who_is_held_hears_music_and_both_hear_each_other_after_it(
     beeps = tone_times(leg.heard(), SEAT_HZ)
     assert [at for at in beeps if at < held - 1], "heard before"
     # What is on its way still arrives; a second on either side is left to a slow machine.
-    assert not [at for at in beeps if held + 1 < at < before - 0.5], beeps
+    assert not [at for at in beeps if held + 1 < at < before - 0.5], (held, before, beeps)
     assert loud_seconds(leg.heard(), held + 1, before) > 2, "music"
     assert [at for at in beeps if at > back], "heard again"
 
@@ -151,7 +153,7 @@ def test_nobody_in_an_emergency_hears_a_seat_that_holds(
     wait_until(lambda: hears(phone, ELDER_HZ), 8, "the elder's tone in the browser")
     elder.hang_up()
     beeps = tone_times(elder.heard(), SEAT_HZ, share=0.05)
-    assert not [at for at in beeps if held + 1 < at < before - 0.5], beeps
+    assert not [at for at in beeps if held + 1 < at < before - 0.5], (held, before, beeps)
 
 
 def test_what_is_said_beside_a_held_call_is_in_no_recording(
