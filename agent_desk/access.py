@@ -84,12 +84,21 @@ def actor_of(request: web.Request) -> Actor:
 async def _check_form(request: web.Request, visitor: Visitor | None) -> None:
     """Refuse what another site made the browser send."""
     # Before the sign-in there is no session; the token of the form then has its own cookie.
-    expected = visitor.csrf if visitor else request.cookies.get(VISIT_COOKIE, "")
+    expected = [visitor.csrf] if visitor else visits_of(request)
     given = request.headers.get(CSRF_HEADER) or await _field(request)
-    if not expected or not is_same(expected, given):
+    if not any(is_same(one, given) for one in expected):
         raise web.HTTPForbidden(
             text=_("This form is too old, or was not made by this desk. Open the page again.")
         )
+
+
+def visits_of(request: web.Request) -> list[str]:
+    """The tokens of the forms for signing in that this browser was given.
+
+    Each has a cookie of its own: tabs that ask at once get different ones, and all of them count.
+    """
+    cookies = request.cookies.items()
+    return [value for name, value in cookies if name.startswith(VISIT_COOKIE) and value]
 
 
 async def _field(request: web.Request) -> str:

@@ -71,7 +71,9 @@ class SignIn(Form):
 
 
 class Caller(Form):
-    elder_id: int
+    """Who calls; empty takes back what was said."""
+
+    elder_id: Annotated[int | None, BeforeValidator(nothing_is_none)]
 
 
 class Draft(Form):

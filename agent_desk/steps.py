@@ -102,6 +102,8 @@ def _of_links(event: str, body: Body) -> Step | None:
         case "NameCaller":
             whose = _("%(by)s says who calls: %(elder)s")
             return Step(whose % {"by": body["by"], "elder": body["elder"]["name"]}, tone="act")
+        case "TakeBackCaller":
+            return Step(_("%(by)s takes back who calls") % body)
         case "WrapUpCall":
             said = _("%(by)s wrapped up: %(what)s")
             what = words.call_class(body["call_class"])
@@ -116,6 +118,11 @@ def _of_order(event: str, body: Body) -> Step | None:
             return Step(_("Need accepted through: %s") % words.channel(body["channel"]), tone="act")
         case "CallBackUrged":
             return Step(_("The same number called in an emergency: call back at once"), tone="wait")
+        case "CallerNamed" if body["elder"]:
+            whose = _("%(by)s says who calls: %(elder)s")
+            return Step(whose % {"by": body["by"], "elder": body["elder"]["name"]}, tone="act")
+        case "CallerNamed":
+            return Step(_("%(by)s takes back who calls") % body)
         case "JudgeRequest":
             return Step(_("%s judged the need") % body["by"], body["content"], "act")
         case "CloseAnswered":

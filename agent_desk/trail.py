@@ -12,7 +12,9 @@ from sql.models import AuditEntry
 from workflows.menu import KEYS
 
 # The count of the changes is for the machine alone; by whom and when, the entry itself says.
-UNTOLD: Final = frozenset({"version", "generated_at", "closed_at", "closed_by"})
+UNTOLD: Final = frozenset(
+    {"version", "generated_at", "closed_at", "closed_by", "named_at", "named_by"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def action(name: str) -> str:
         "CancelOrder": _("cancelled it"),
         "CallAgain": _("had it called again"),
         "NameCaller": _("said who calls"),
+        "TakeBackCaller": _("took back who calls"),
         "WrapUpCall": _("wrapped the call up"),
     }
     return known.get(name, name)

@@ -34,7 +34,14 @@ from sql.projections import project
 from sql.queries.elders import ids_by_number
 from sql.writes import Writes
 from workflows import order
-from workflows.commands import ChooseOrder, Command, JudgeRequest, NameCaller, OpenOrder
+from workflows.commands import (
+    ChooseOrder,
+    Command,
+    JudgeRequest,
+    NameCaller,
+    OpenOrder,
+    TakeBackCaller,
+)
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer, Tell
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
@@ -187,6 +194,8 @@ class SqlTransaction:
                 return event
             case NameCaller():
                 return await self._named(event)
+            case TakeBackCaller():
+                return replace(event, elders=await _elders_of(self._session, case.number))
             case ChooseOrder():
                 chosen = await self._session.get(WorkOrder, event.order_id)
                 over = (order.State.CLOSED.value, order.State.CANCELLED.value)

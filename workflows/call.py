@@ -12,7 +12,14 @@ from typing import Final, TypeAlias
 
 from workflows import recording
 from workflows.call_facts import Call, Direction, Result, State, WrapUp, record
-from workflows.commands import ChooseOrder, CloseAnswered, NameCaller, OpenOrder, WrapUpCall
+from workflows.commands import (
+    ChooseOrder,
+    CloseAnswered,
+    NameCaller,
+    OpenOrder,
+    TakeBackCaller,
+    WrapUpCall,
+)
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -26,6 +33,7 @@ from workflows.events import (
     CallArrived,
     CallClass,
     CallEnded,
+    CallerNamed,
     CallImported,
     CallPlaced,
     CallQueued,
@@ -77,6 +85,8 @@ class Trigger(Enum):
     RECORDING_TROUBLE = "recording trouble"
     NOTHING_NEW = "nothing new"
     ORDER_LINKED = "order linked"
+    LINKED_LATE = "an order linked that was wished for before the caller was named"
+    CALLER_NAMED = "who calls"
     OPEN_ORDER = "open an order"
     CHOOSE_ORDER = "choose an order"
     WRAP_UP = "wrap up"
@@ -137,7 +147,10 @@ def classify(call: Call, event: Event) -> Trigger:
             owed = call.recording in (recording.State.OWED, recording.State.WRITING)
             return Trigger.RECORDING_TROUBLE if owed else Trigger.NOTHING_NEW
         case OrderLinked():
-            return Trigger.ORDER_LINKED
+            is_late = call.named_at is not None and event.at <= call.named_at
+            return Trigger.LINKED_LATE if is_late else Trigger.ORDER_LINKED
+        case NameCaller() | TakeBackCaller():
+            return Trigger.CALLER_NAMED
         case OpenOrder():
             return Trigger.OPEN_ORDER
         case ChooseOrder():
@@ -149,9 +162,15 @@ def classify(call: Call, event: Event) -> Trigger:
 
 
 def classify_wrap_up(call: Call, wish: WrapUpCall) -> Trigger:
-    """Two people may wrap up one call; who has not seen the other's words is not to undo them."""
-    if call.wrap_up and call.wrap_up.id == wish.wrap_up_id:
-        return Trigger.NOTHING_NEW
+    """Two people may wrap up one call; who has not seen the other's words is not to undo them.
+
+    The same form may come again: with the same words it says nothing new, with others it is a
+    change by whoever wrote it.
+    """
+    said = call.wrap_up
+    if said and said.id == wish.wrap_up_id:
+        is_same = (said.call_class, said.note) == (wish.call_class, wish.note)
+        return Trigger.NOTHING_NEW if is_same else Trigger.WRAP_UP
     seen_by_all = call.wrap_up.at if call.wrap_up else None
     return Trigger.WRAP_UP if wish.replaces == seen_by_all else Trigger.OVERTAKEN
 
@@ -269,7 +288,7 @@ def request_of(call: Call, event: Event, order_id: str) -> RequestAccepted:
         at=event.at,
         channel=Channel.HOTLINE,
         call_id=call.id,
-        elder_id=(wish.elder_id if wish else None) or the_elder(call),
+        elder_id=the_elder(call) or (wish.elder_id if wish else None),
         content=wish.content if wish else "",
         requirement=wish.requirement if wish else "",
         accepted_by=wish.by if wish else call.seat,
@@ -286,6 +305,26 @@ def open_order(call: Call, event: Event) -> CallOutcome:
     # It is linked a moment later; a call that ends in between needs no second one.
     call = replace(call, is_order_wished=True)
     return call, (Tell(event=request_of(call, event, order_id=event.order_id)),)
+
+
+def caller_named(call: Call, event: Event) -> CallOutcome:
+    """Tell the call's orders: those that it has made are of whoever calls."""
+    return call, tuple(who_called(call, one.order_id, event) for one in call.orders)
+
+
+def linked_late(call: Call, event: Event) -> CallOutcome:
+    """The order was asked for before somebody said who calls, and has not heard of it."""
+    assert isinstance(event, OrderLinked)
+    return call, (who_called(call, event.order_id, event),)
+
+
+def who_called(call: Call, order_id: str, event: Event) -> Tell:
+    who = call.elders[0] if len(call.elders) == 1 else None
+    return Tell(
+        event=CallerNamed(
+            case_id=order_id, at=event.at, call_id=call.id, elder=who, by=call.named_by
+        )
+    )
 
 
 def wrap_up(call: Call, event: Event) -> CallOutcome:
@@ -344,6 +383,8 @@ BEFORE_THE_END: Final = {
     Trigger.RECORDING_TROUBLE: Rule(State.ENTERED, recording_trouble),
     Trigger.NOTHING_NEW:       Rule(State.ENTERED),
     Trigger.ORDER_LINKED:      Rule(State.ENTERED),
+    Trigger.LINKED_LATE:       Rule(State.ENTERED, linked_late),
+    Trigger.CALLER_NAMED:      Rule(State.ENTERED, caller_named),
     Trigger.OPEN_ORDER:        Rule(State.ENTERED, open_order),
     Trigger.CHOOSE_ORDER:      Rule(State.ENTERED),
 }
@@ -359,7 +400,8 @@ def staying(state: State, *triggers: Trigger) -> dict[Trigger, Rule[State, Call]
 
 KEEPING: Final = (
     Trigger.CAME, Trigger.CHOSE, Trigger.LEG_GONE, Trigger.NOTHING_NEW, Trigger.ORDER_LINKED,
-    Trigger.OPEN_ORDER, Trigger.CHOOSE_ORDER, Trigger.RECORDING_KEPT, Trigger.RECORDING_TROUBLE,
+    Trigger.LINKED_LATE, Trigger.CALLER_NAMED, Trigger.OPEN_ORDER, Trigger.CHOOSE_ORDER,
+    Trigger.RECORDING_KEPT, Trigger.RECORDING_TROUBLE,
 )
 
 TABLE: Final[Table[State, Trigger, Call]] = {
@@ -378,6 +420,8 @@ TABLE: Final[Table[State, Trigger, Call]] = {
         Trigger.DIAL_OVER:         Rule(State.ENDED, reconsider),
         Trigger.RECORDING_KEPT:    Rule(State.ENDED, recording_kept),
         Trigger.RECORDING_TROUBLE: Rule(State.ENDED, recording_trouble),
+        Trigger.LINKED_LATE:       Rule(State.ENDED, linked_late),
+        Trigger.CALLER_NAMED:      Rule(State.ENDED, caller_named),
         Trigger.OPEN_ORDER:        Rule(State.ENDED, open_order),
         Trigger.WRAP_UP:           Rule(State.ENDED, wrap_up),
     },
@@ -433,6 +477,7 @@ PROCESS: Final = Process(
         ChooseOrder,
         WrapUpCall,
         NameCaller,
+        TakeBackCaller,
     ),
     begin=begin,
     step=step,

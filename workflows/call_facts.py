@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 
 from workflows import recording
-from workflows.commands import ChooseOrder, NameCaller
+from workflows.commands import ChooseOrder, NameCaller, TakeBackCaller
 from workflows.events import (
     CallArrived,
     CallClass,
@@ -109,7 +109,8 @@ class WrapUp:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One call. Times are aware UTC; `ended_uncertain` says that the end was not seen,
-    and `imported_at` when what nobody heard was read from Asterisk's own record."""
+    `imported_at` when what nobody heard was read from Asterisk's own record. `named_by` and
+    `named_at` tell of who said last who calls, or took that back."""
 
     id: str
     entered_at: datetime
@@ -123,6 +124,8 @@ class Call:
     trunk: str = ""
     node: str = ""
     elders: tuple[KnownElder, ...] = ()
+    named_by: str = ""
+    named_at: datetime | None = None
     terminal: KnownTerminal | None = None
     key: str = ""
     choice: str = ""
@@ -144,6 +147,11 @@ class Call:
     sound: Sound | None = None
     imported_at: datetime | None = None
     wrap_up: WrapUp | None = None
+
+    @property
+    def number(self) -> str:
+        """The number of the side that is not ours."""
+        return self.caller if self.direction is Direction.INBOUND else self.callee
 
 
 def record(call: Call, event: Event) -> Call:
@@ -212,7 +220,9 @@ def record_aftermath(call: Call, event: Event) -> Call:
                 ringing=(), position=0, legs=legs,
             )  # fmt: skip
         case NameCaller(elder=KnownElder() as elder):
-            return replace(call, elders=(elder,))
+            return replace(call, elders=(elder,), named_by=event.by, named_at=event.at)
+        case TakeBackCaller():
+            return replace(call, elders=event.elders, named_by=event.by, named_at=event.at)
         case CallImported():
             return replace(call, imported_at=call.imported_at or event.at)
         case RecordingMade():

@@ -43,10 +43,21 @@ class ChooseOrder(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameCaller(Command):
-    """Say which elder it is who calls (ACD-16). The store completes `elder`."""
+    """Say which elder it is who calls (ACD-16), whoever was named before. The store completes
+    `elder`.
+    """
 
     elder_id: int
     elder: KnownElder | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakeBackCaller(Command):
+    """Take back who was said to call: again it is whoever the number belongs to. The store
+    completes `elders` with these.
+    """
+
+    elders: tuple[KnownElder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

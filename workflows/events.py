@@ -267,6 +267,15 @@ class CallBackUrged(Event):
     call_id: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerNamed(Event):
+    """`by` has said who it is that called, or (None) that it is not known after all."""
+
+    call_id: str
+    elder: KnownElder | None
+    by: str
+
+
 # ── an emergency ──────────────────────────────────────────────────────────────────────────────
 
 

@@ -13,7 +13,14 @@ from typing import Final, TypeAlias
 
 from workflows.commands import CancelOrder, CloseAnswered, JudgeRequest
 from workflows.effects import Effect, EndAlarm, RaiseAlarm, Tell
-from workflows.events import CallBackUrged, Channel, Event, OrderLinked, RequestAccepted
+from workflows.events import (
+    CallBackUrged,
+    CallerNamed,
+    Channel,
+    Event,
+    OrderLinked,
+    RequestAccepted,
+)
 from workflows.machine import Outcome, Process, Rule, Table, rule_for
 
 CALL_BACK: Final = "call back"
@@ -34,6 +41,8 @@ class Trigger(Enum):
     NEED_JUDGED = "need already judged"
     JOINS = "the same call-back is open"
     URGED = "the same number called in an emergency"
+    CALLER_NAMED = "who called for it"
+    OTHER_NAMED = "who called about it, and did not bring the need"
     JUDGE = "judge"
     CLOSE = "close as answered"
     CANCEL = "cancel"
@@ -87,6 +96,8 @@ def classify(order: Order, event: Event) -> Trigger:
             return Trigger.TOO_LITTLE
         case CallBackUrged():
             return Trigger.URGED
+        case CallerNamed(call_id=call_id):
+            return Trigger.CALLER_NAMED if call_id == order.call_id else Trigger.OTHER_NAMED
         case JudgeRequest():
             return Trigger.JUDGE
         case CloseAnswered():
@@ -143,6 +154,12 @@ def urge(order: Order, event: Event) -> OrderOutcome:
     return urgent, (alarm_of(order, event.call_id),)
 
 
+def belong(order: Order, event: Event) -> OrderOutcome:
+    """Whose need it is comes from who called, also when that is found out late."""
+    assert isinstance(event, CallerNamed)
+    return replace(order, elder_id=event.elder.id if event.elder else None), ()
+
+
 def alarm_of(order: Order, call_id: str) -> RaiseAlarm:
     text = f"{order.order_no} {order.call_back_no}".strip()
     return RaiseAlarm(key=alarm_key(call_id), kind=CALL_BACK, text=text)
@@ -174,7 +191,7 @@ def judge(order: Order, event: Event) -> OrderOutcome:
     assert isinstance(event, JudgeRequest)
     judged = replace(
         order, content=event.content, requirement=event.requirement,
-        elder_id=order.elder_id or event.elder_id,
+        elder_id=event.elder_id or order.elder_id,
         generated_at=order.generated_at or event.at,
     )  # fmt: skip
     return judged, dealt_with(order)
@@ -196,9 +213,19 @@ def cancel(order: Order, event: Event) -> OrderOutcome:
 
 URGED: Final = Rule(State.ACCEPTED, urge)
 
+
+def named(state: State) -> dict[Trigger, Rule[State, Order]]:
+    """Whoever called, it leaves the order in this state."""
+    return {
+        Trigger.CALLER_NAMED: Rule(state, belong),
+        Trigger.OTHER_NAMED: Rule(state),
+    }
+
+
 # fmt: off
 TABLE: Final[Table[State, Trigger, Order]] = {
     State.ACCEPTED: {
+        **named(State.ACCEPTED),
         Trigger.NEED:        Rule(State.ACCEPTED, accept),
         Trigger.NEED_JUDGED: Rule(State.GENERATED, accept),
         Trigger.JOINS:       Rule(State.JOINED, join),
@@ -208,12 +235,14 @@ TABLE: Final[Table[State, Trigger, Order]] = {
         Trigger.CANCEL:      Rule(State.CANCELLED, cancel),
     },
     State.JOINED: {
+        **named(State.JOINED),
         Trigger.NEED:        Rule(State.JOINED, accept),
         Trigger.NEED_JUDGED: Rule(State.JOINED),
         Trigger.JOINS:       Rule(State.JOINED),
         Trigger.URGED:       Rule(State.JOINED),
     },
     State.GENERATED: {
+        **named(State.GENERATED),
         Trigger.NEED:        Rule(State.GENERATED, accept),
         Trigger.NEED_JUDGED: Rule(State.GENERATED, accept),
         Trigger.JOINS:       Rule(State.GENERATED),
@@ -223,12 +252,14 @@ TABLE: Final[Table[State, Trigger, Order]] = {
         Trigger.CANCEL:      Rule(State.CANCELLED, cancel),
     },
     State.CLOSED: {
+        **named(State.CLOSED),
         Trigger.NEED:        Rule(State.CLOSED),
         Trigger.JOINS:       Rule(State.CLOSED),
         Trigger.URGED:       URGED,
         Trigger.NEED_JUDGED: Rule(State.CLOSED),
     },
     State.CANCELLED: {
+        **named(State.CANCELLED),
         Trigger.NEED:        Rule(State.CANCELLED),
         Trigger.JOINS:       Rule(State.CANCELLED),
         Trigger.URGED:       URGED,
@@ -256,7 +287,14 @@ def is_over(order: Order) -> bool:
 PROCESS: Final = Process(
     name="order",
     case_type=Order,
-    handles=(RequestAccepted, CallBackUrged, JudgeRequest, CloseAnswered, CancelOrder),
+    handles=(
+        RequestAccepted,
+        CallBackUrged,
+        CallerNamed,
+        JudgeRequest,
+        CloseAnswered,
+        CancelOrder,
+    ),
     begin=begin,
     step=step,
     is_over=is_over,

@@ -71,6 +71,8 @@ def board_words() -> dict[str, dict[str, str]]:
             "live": _("Live"),
             "away": _("Controller away"),
             "lost": _("Connection lost"),
+            "emergency": _("Emergency at {time}: {who}, {number}."),
+            "emergencies": _("‼ Emergencies: {open}"),
             "connected": _("{answered} of {offered} calls answered"),
             "none_today": _("No call yet today"),
             "uncounted": _("Cannot be counted just now"),

@@ -26,7 +26,7 @@ from sql import audit
 from sql.models import CallRecord, Elder, Journal, WorkOrder
 from sql.queries import calls, elders, orders, people, record
 from workflows.call_facts import Result
-from workflows.commands import ChooseOrder, NameCaller, OpenOrder
+from workflows.commands import ChooseOrder, Command, NameCaller, OpenOrder, TakeBackCaller
 from workflows.events import CallClass
 
 ONE_PLAYING: Final = timedelta(hours=1)
@@ -99,16 +99,32 @@ def elder_side(call: CallRecord) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """Everything that a call's page shows. `number` is the elder's side of the call."""
+    """Everything that a call's page shows. `number` is the elder's side of the call; `others` are
+    the names of the elders who have an order of this call and do not call, by their ids."""
 
     call: CallRecord
     number: str
     elders: Sequence[Elder]
+    others: Mapping[int, str]
     linked: Sequence[WorkOrder]
     to_choose: Sequence[WorkOrder]
     journal: Sequence[Journal]
     seats: Mapping[str, str]
     draft: Mapping[str, str]
+
+    @property
+    def named_by(self) -> str:
+        """Who said who calls; empty when nobody did, or when it was taken back."""
+        sayings = NameCaller.__name__, TakeBackCaller.__name__
+        said = next((one for one in reversed(self.journal) if one.event in sayings), None)
+        return str(said.body["by"]) if said and said.event == NameCaller.__name__ else ""
+
+    def whose(self, chosen: int | None) -> int | None:
+        """Whose a new order is: the caller's, or of several that one's who was chosen."""
+        known = [elder.id for elder in self.elders]
+        if len(known) == 1:
+            return known[0]
+        return chosen if chosen in known else None
 
 
 async def view_of(request: web.Request) -> CallView:
@@ -130,6 +146,7 @@ async def look_up(session: AsyncSession, call_id: str, by: str) -> CallView:
         known = await elders.by_number(session, number)
     linked = await calls.orders_of(session, call_id)
     linked_ids = {order.id for order in linked}
+    others = {one.elder_id for one in linked if one.elder_id} - {elder.id for elder in known}
     of_elders = await orders.open_of_elders(session, [elder.id for elder in known])
     still_open = {
         one.id: one for one in (*await orders.open_call_backs(session, number), *of_elders)
@@ -138,6 +155,7 @@ async def look_up(session: AsyncSession, call_id: str, by: str) -> CallView:
         call=call,
         number=number,
         elders=known,
+        others={elder.id: elder.full_name for elder in await elders.by_ids(session, [*others])},
         linked=linked,
         to_choose=[order for order in still_open.values() if order.id not in linked_ids],
         journal=await calls.journal(session, call_id),
@@ -162,8 +180,18 @@ async def answer(
     return page(
         request, "calls/one.html", status,
         view=view, typed=typed_in(view, typed), faults=faults or {}, refused=refused,
+        is_unkept=typed is not None, **await sought(request),
         is_unrecorded=request.app[DESK].feed.has_alarm("not recorded"),
     )  # fmt: skip
+
+
+async def sought(request: web.Request) -> dict[str, Any]:
+    """What `?find=` asks for, and the elders whom it finds: it may be one of them who calls."""
+    find = forms.one_line(request.query.get("find", ""))[:64]
+    if not find:
+        return {"find": "", "found": ()}
+    async with request.app[DESK].database.reading() as session:
+        return {"find": find, "found": await elders.latest(session, find, limit=8)}
 
 
 def typed_in(view: CallView, sent: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -184,7 +212,9 @@ async def open_order(request: web.Request) -> web.StreamResponse:
     filled = await forms.read(request, forms.NewOrder)
     if filled.form is None:
         return await answer(request, 422, filled.typed, filled.faults)
-    if filled.form.elder_id is None and len((await view_of(request)).elders) > 1:
+    view = await view_of(request)
+    elder_id = view.whose(filled.form.elder_id)
+    if elder_id is None and view.elders:
         asked = {"elder_id": _("Ask who is calling, and choose.")}
         return await answer(request, 422, filled.typed, asked)
     refused = await wish(
@@ -196,7 +226,7 @@ async def open_order(request: web.Request) -> web.StreamResponse:
             content=filled.form.content,
             requirement=filled.form.requirement,
             order_id=filled.form.order_id,
-            elder_id=filled.form.elder_id,
+            elder_id=elder_id,
         ),
     )
     if refused:
@@ -239,16 +269,16 @@ async def choose_order(request: web.Request) -> web.StreamResponse:
 
 
 async def name_caller(request: web.Request) -> web.StreamResponse:
-    """Say which elder calls: of two on one number, or with a number that nobody knew (ACD-16)."""
+    """Say which elder calls: of two on one number, or with whatever number (ACD-16); or take back
+    what was said."""
     filled = await forms.read(request, forms.Caller)
     if filled.form is None:
         raise web.HTTPBadRequest(text=_("No elder was chosen."))
-    named = NameCaller(
-        case_id=request.match_info["call_id"],
-        at=datetime.now(UTC),
-        by=visitor_of(request).name,
-        elder_id=filled.form.elder_id,
-    )
+    case_id, by, at = request.match_info["call_id"], visitor_of(request).name, datetime.now(UTC)
+    elder_id = filled.form.elder_id
+    named: Command = TakeBackCaller(case_id=case_id, at=at, by=by)
+    if elder_id is not None:
+        named = NameCaller(case_id=case_id, at=at, by=by, elder_id=elder_id)
     refused = await wish(request, named)
     if refused:
         return await answer(request, refused.status, refused=refused)

@@ -90,7 +90,7 @@ async def enter(request: web.Request) -> web.StreamResponse:
         logger.warning("an elder was not saved: %s", down)
         return _form(request, filled.typed, 503, refused=store_down())
     late = await _tell(request, elder, ())
-    if call and call.elder_id is None:
+    if call:
         # The number alone would tie the caller's next call, and not this one.
         named = NameCaller(
             case_id=call.id, at=datetime.now(UTC), by=visitor_of(request).name, elder_id=elder.id

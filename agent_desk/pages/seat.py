@@ -11,8 +11,7 @@ from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk.desk import DESK, visitor_of
-from agent_desk.forms import one_line
-from agent_desk.pages.calls import CallView, look_up, typed_in
+from agent_desk.pages.calls import CallView, look_up, sought, typed_in
 from agent_desk.render import page
 from sql.models import CallRecord
 from sql.queries import calls, elders
@@ -28,19 +27,17 @@ async def show(request: web.Request) -> web.StreamResponse:
     names = {one.extension: one.name for one in desk.settings.seats}
     asked = request.query.get("seat", visitor.seat)
     extension = asked if asked in names else ""
-    find = one_line(request.query.get("find", ""))[:64]
     async with desk.database.reading() as session:
         view = await _view(request, session, extension) if extension else None
         context: dict[str, Any] = {
             "view": view,
             "last": await _last(session, view) if view else (),
-            "found": await elders.latest(session, find, limit=8) if find else (),
         }
     typed = typed_in(view) | {"back": f"/seat?{urlencode({'seat': extension})}"} if view else {}
     return page(
         request, "seat.html",
-        extension=extension, names=names, seats=desk.settings.seats, find=find,
-        typed=typed, faults={}, **context,
+        extension=extension, names=names, seats=desk.settings.seats,
+        typed=typed, faults={}, is_unkept=False, **context, **await sought(request),
     )  # fmt: skip
 
 

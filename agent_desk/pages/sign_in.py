@@ -8,7 +8,7 @@ import secrets
 from aiohttp import web
 
 from agent_desk import forms
-from agent_desk.access import VISIT_COOKIE, actor_of, address_of, local_path
+from agent_desk.access import VISIT_COOKIE, actor_of, address_of, local_path, visits_of
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.phones import SIGNED_OUT
@@ -59,7 +59,6 @@ async def sign_in(request: web.Request) -> web.StreamResponse:
     desk.patience.forget(filled.form.name, address)
     response = web.HTTPSeeOther(target)
     desk.sessions.give(response, value)
-    response.del_cookie(VISIT_COOKIE)
     raise response
 
 
@@ -95,12 +94,17 @@ def _form(
     fault: str = "",
     faults: object = None,
 ) -> web.Response:
-    """The page, with a token of its own: before the sign-in there is no session to hold one."""
-    visit = request.cookies.get(VISIT_COOKIE) or secrets.token_urlsafe(32)
+    """The page, with a token of its own: before the sign-in there is no session to hold one.
+
+    The token stays after the sign-in, since another tab may still show the form with it.
+    """
+    given = visits_of(request)
+    visit = given[0] if given else secrets.token_urlsafe(32)
     response = page(
         request, "sign_in.html", status,
         csrf=visit, target=target, name=name, fault=fault, faults=faults or {},
     )  # fmt: skip
-    secure = request.app[DESK].sessions.secure
-    response.set_cookie(VISIT_COOKIE, visit, httponly=True, samesite="Strict", secure=secure)
+    if not given:
+        name, secure = f"{VISIT_COOKIE}-{visit[:8]}", request.app[DESK].sessions.secure
+        response.set_cookie(name, visit, httponly=True, samesite="Strict", secure=secure)
     return response

@@ -50,14 +50,17 @@ async def save(request: web.Request) -> web.StreamResponse:
             faults["call_class"] = _("Say what the call was about: choose one.")
         return await call_page.answer(request, 422, filled.typed, faults)
     view = await call_page.view_of(request)
-    if form.content and form.elder_id is None and len(view.elders) > 1:
+    if form.content and view.elders and view.whose(form.elder_id) is None:
         asked = {"elder_id": _("Ask who is calling, and choose.")}
         return await call_page.answer(request, 422, filled.typed, asked)
-    for command in (_wrap_up(request, form), _order(request, form, view)):
-        refused = await wish(request, command) if command else None
-        if refused:
+    if refused := await wish(request, _wrap_up(request, form)):
+        if refused.status == 409:
             refused = await _overtaken(request, form) or refused
-            return await call_page.answer(request, refused.status, filled.typed, refused=refused)
+        return await call_page.answer(request, refused.status, filled.typed, refused=refused)
+    order = _order(request, form, view)
+    if order and (refused := await wish(request, order)):
+        refused = _without_its_order(refused)
+        return await call_page.answer(request, refused.status, filled.typed, refused=refused)
     async with request.app[DESK].database.writing("a draft") as session:
         await calls.drop_draft(session, view.call.id, visitor_of(request).name)
     raise web.HTTPSeeOther(call_page.back_to(request, filled.typed, "wrap-up"))
@@ -81,8 +84,10 @@ def _order(request: web.Request, form: forms.WrapUp, view: CallView) -> Command 
     A question that was answered is closed with the note as its answer. Help in an emergency, and
     an elder who said nothing, are never over with the call: their order stays open for a person.
     """
-    at, by = datetime.now(UTC), visitor_of(request).name
-    owed = next((one for one in view.linked if one.id == owed_order(view.call.id)), None)
+    at, by, elder_id = datetime.now(UTC), visitor_of(request).name, view.whose(form.elder_id)
+    linked = {one.id: one for one in view.linked}
+    # The form's own order is there when it was made and the answer to that was lost.
+    owed = linked.get(form.order_id) or linked.get(owed_order(view.call.id))
     waits = owed is not None and owed.status == "accepted"
     content, requirement = form.content, form.requirement
     if not content and form.call_class in FOLLOWED_UP:
@@ -94,14 +99,14 @@ def _order(request: web.Request, form: forms.WrapUp, view: CallView) -> Command 
             return CloseAnswered(case_id=owed.id, at=at, by=by, answer=form.note)
         return None
     # The same words a second time are the same form sent again.
-    if owed and (waits or owed.content == content):
+    if owed and (waits or owed.id == form.order_id or owed.content == content):
         return JudgeRequest(
             case_id=owed.id, at=at, by=by,
-            content=content, requirement=requirement, elder_id=form.elder_id,
+            content=content, requirement=requirement, elder_id=elder_id,
         )  # fmt: skip
     return OpenOrder(
         case_id=view.call.id, at=at, by=by, order_id=form.order_id,
-        content=content, requirement=requirement, elder_id=form.elder_id,
+        content=content, requirement=requirement, elder_id=elder_id,
     )  # fmt: skip
 
 
@@ -115,3 +120,12 @@ async def _overtaken(request: web.Request, form: forms.WrapUp) -> Refused | None
         "still in the form: change it and save it, or leave it."
     )
     return Refused(409, sentence % {"who": call.wrapped_up_by})
+
+
+def _without_its_order(refused: Refused) -> Refused:
+    """The refusal of the order alone: the wrap-up before it was saved."""
+    sentence = _(
+        "The wrap-up is saved; its order is not. What you typed is still in the form: save it "
+        "again."
+    )
+    return Refused(refused.status, sentence, refused.detail)

@@ -20,7 +20,7 @@ export function reader(address) {
         const answer = await fetch(address, { headers: { Accept: "text/html" } });
         // While the database is away the page stays as it is, and is asked for again.
         if (answer.status >= 500) throw new Error(String(answer.status));
-        if (answer.ok && !answer.redirected) takeOver(await answer.text());
+        if (answer.ok && !answer.redirected) takeOver(parsed(await answer.text()));
       }
     } catch {
       setTimeout(readAgain, AGAIN_MS);
@@ -30,8 +30,12 @@ export function reader(address) {
   };
 }
 
-function takeOver(html) {
-  const fresh = new DOMParser().parseFromString(html, "text/html");
+export function parsed(html) {
+  return new DOMParser().parseFromString(html, "text/html");
+}
+
+/** Take over the parts of the freshly read page that differ. */
+export function takeOver(fresh) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const part = fresh.getElementById(old.id);
     if (!part || isInUse(old) || sameAs(old, part)) continue;

@@ -2,6 +2,7 @@
 
 import { follow } from "/static/feed.js";
 import { duration, keepTicking, serverNow, tickFrom } from "/static/ticking.js";
+import { tellInTitle } from "/static/title.js";
 
 const main = document.getElementById("main");
 const words = JSON.parse(main.dataset.words);
@@ -134,6 +135,21 @@ function showEmergencies(now = [...items.call.values()].filter((call) => call.st
     return row;
   }));
   byId("cases").hidden = left.length === 0;
+  tellEmergencies([...calls, ...left.map((one) => one.id)]);
+}
+
+/** Tell the newest open emergency to who does not see the board, and in the title that there is one. */
+function tellEmergencies(ids) {
+  const began = (id) => items.call.get(id)?.entered ?? items.emergency.get(id).since;
+  const newest = ids.sort((a, b) => began(b) - began(a))[0];
+  const call = items.call.get(newest);
+  const sentence = newest === undefined ? "" : words.other.emergency
+    .replace("{time}", at(began(newest)))
+    .replace("{who}", call?.who || words.other.unknown)
+    .replace("{number}", call?.number || words.other.no_number);
+  // What is put there a second time would be read out a second time.
+  if (byId("newest-emergency").textContent !== sentence) byId("newest-emergency").textContent = sentence;
+  tellInTitle("emergency", ids.length ? words.other.emergencies.replace("{open}", ids.length) : "");
 }
 
 // ── queues, seats, trunks, alarms ──────────────────────────────────────────────────────────────

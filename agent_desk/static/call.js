@@ -7,7 +7,7 @@ import { keepTicking, setServerTime } from "/static/ticking.js";
 const main = document.getElementById("main");
 const id = main.dataset.call;
 setServerTime(Number(main.dataset.now));
-const readAgain = reader(`/calls/${id}`);
+const readAgain = reader(`/calls/${id}${location.search}`);
 let known = null;
 
 function look(item) {

@@ -21,6 +21,9 @@ window.addEventListener("pageshow", () => {
   }
 });
 
+// What was typed on a wrap-up goes along to a page that is loaded again, and to no other.
+window.addEventListener("DOMContentLoaded", () => sessionStorage.removeItem("careline-typed"));
+
 // "?" opens the help of this page, "/" leads into its search; in a field they are what they are.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;

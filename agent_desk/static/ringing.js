@@ -1,12 +1,11 @@
-// A call that rings is said in the page's title: a tab in the background shows nothing else.
+// A call that rings is said in the page's title.
 
 import { phone } from "/static/phone.js";
-
-const plain = document.title;
+import { tellInTitle } from "/static/title.js";
 
 /** Say who rings, or nobody any more with "". */
 export function announce(who) {
-  document.title = who ? `☎ ${document.body.dataset.rings} ${who} · ${plain}` : plain;
+  tellInTitle("rings", who ? `☎ ${document.body.dataset.rings} ${who}` : "");
 }
 
 phone.addEventListener("change", () => {

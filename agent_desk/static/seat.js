@@ -1,9 +1,11 @@
 // My seat's page follows the board's feed: the call that rings or is talked here, then its wrap-up.
 // Of a call that goes on only the parts marked data-live are taken over; what is typed stays.
 
+import { parsed, takeOver } from "/static/again.js";
 import { follow } from "/static/feed.js";
 import { announce } from "/static/ringing.js";
 import { keepTicking, setServerTime, tick } from "/static/ticking.js";
+import { carryOver } from "/static/wrap-up.js";
 
 const AGAIN_MS = 700;
 const main = () => document.getElementById("main");
@@ -39,7 +41,7 @@ async function readAgain() {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
       // While the database is away the page stays as it is, and is asked for again.
       if (answer.status >= 500) throw new Error(String(answer.status));
-      if (answer.ok && !answer.redirected) takeOver(await answer.text());
+      if (answer.ok && !answer.redirected) show(parsed(await answer.text()));
     }
   } catch {
     isWanted = true;
@@ -52,20 +54,28 @@ async function readAgain() {
   if (isWanted || isMissing) setTimeout(readAgain, AGAIN_MS);
 }
 
-function takeOver(html) {
-  const fresh = new DOMParser().parseFromString(html, "text/html");
+function show(fresh) {
   const next = fresh.getElementById("main");
   if (!next) return;
-  if (next.dataset.call !== main().dataset.call) {
+  if (next.dataset.call === main().dataset.call) {
+    takeOver(fresh);
+  } else if (wasSearching()) {
+    isWanted = true;
+  } else {
     main().replaceWith(document.importNode(next, true));
     known = JSON.stringify(mine());
-  } else {
-    for (const old of document.querySelectorAll("[data-live]")) {
-      const part = fresh.getElementById(old.id);
-      if (part && !old.contains(document.activeElement)) old.replaceWith(document.importNode(part, true));
-    }
+    carryOver();
+    tick();
   }
-  tick();
+}
+
+/** Whether who called before was searched for; for the next caller that is over. */
+function wasSearching() {
+  const here = new URL(location.href);
+  if (!here.searchParams.has("find")) return false;
+  here.searchParams.delete("find");
+  history.replaceState(null, "", here);
+  return true;
 }
 
 follow({

@@ -98,6 +98,34 @@ def test_the_sign_in_needs_its_token_too(desk: Desk) -> None:
     assert ask(desk, "POST", "/sign-in", given + "&csrf=", Cookie="careline-visit=").status == 403
 
 
+def test_tabs_that_ask_for_the_sign_in_at_once_can_both_be_used(
+    stranger: Page, centre: Centre
+) -> None:
+    tabs = [stranger, stranger.context.new_page()]
+    cookies = []
+    for tab in tabs:
+        # The browser had none yet when it asked.
+        stranger.context.clear_cookies()
+        tab.goto("/sign-in")
+        cookies += stranger.context.cookies()
+    stranger.context.clear_cookies()
+    # Those of one name it has once: the last.
+    stranger.context.add_cookies(cookies)  # type: ignore[arg-type]
+    for tab in tabs:
+        tab.get_by_label("用户名").fill("admin")
+        tab.get_by_label("密码").fill(PASSWORD)
+        tab.get_by_role("button", name="登录").click()
+        expect(tab).to_have_url(re.compile(r"\d/$"))
+    tab.context.clear_cookies(name=re.compile(r"careline-\d+"))
+    tab.goto("/sign-in")
+    tab.evaluate("document.querySelector('[name=csrf]').value = 'guess'")
+    tab.get_by_label("用户名").fill("admin")
+    tab.get_by_label("密码").fill(PASSWORD)
+    with tab.expect_response(lambda it: it.request.method == "POST") as answer:
+        tab.get_by_role("button", name="登录").click()
+    assert answer.value.status == 403
+
+
 def test_every_answer_is_protected(desk: Desk, cookie: str) -> None:
     for path in ("/", "/nothing", "/sign-in", "/static/look.css", "/calls"):
         answer = ask(desk, "GET", path, Cookie=cookie, Accept="text/html")

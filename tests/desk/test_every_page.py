@@ -260,6 +260,26 @@ def unknown_not_found(stage: Stage) -> None:
     stage.go("/seat?seat=1002&find=查无此人", "没有找到")
 
 
+def named(stage: Stage) -> None:
+    """Somebody else than the number says, with an order that is still the former one's."""
+    stage.centre.enter_whole_elder("邓秀兰", number := fresh_number())
+    for name in ("夏侯芳", "夏侯" + "若兰" * 9):
+        stage.centre.enter_whole_elder(name, fresh_number())
+    stage.centre.call(number, ago_s=7_000).whole("1001")
+    stage.call(number, to="talking")
+    stage.seat_state("通话中")
+    stage.page.locator("#open-orders").get_by_role("button").click()
+    stage.go("/seat?seat=1002&find=夏侯", "是这位来电")
+    stage.page.locator("#who-else li").first.get_by_role("button").click()
+    expect(stage.page.locator("#linked-orders")).to_contain_text("属于邓秀兰")
+    stage.go("/seat?seat=1002&find=夏侯", "见上方")
+
+
+def named_call(stage: Stage) -> None:
+    named(stage)
+    stage.go(f"/calls/{stage.live[-1].id}?find=夏侯", "见上方")
+
+
 # ── calls and orders ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -483,12 +503,14 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "seat-unknown": unknown,
     "seat-unknown-found": unknown_found,
     "seat-unknown-not-found": unknown_not_found,
+    "seat-named": named,
     "calls": to("/calls"),
     "calls-not-found": to(f"/calls?text={NEVER}", "没有符合条件的通话"),
     "calls-wrong-date": to("/calls?from=2099-13-01&to=x", status=422),
     "call": call_whole,
     "call-unknown": call_unknown,
     "call-live": call_live,
+    "call-named": named_call,
     "call-503": call_away,
     "call-wrap-up-422": wrap_up_refused,
     "call-wrapped-up": wrapped_up,
@@ -531,8 +553,8 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "practice-404": to("/practice", status=404),
 }
 IN_ENGLISH: Final = (
-    "board", "seat-two-elders", "calls", "call", "orders", "order-new", "elder-bare", "elder-new",
-    "menu", "phone-seats", "seats", "users", "record", "settings", "404",
+    "board", "seat-two-elders", "seat-named", "calls", "call", "orders", "order-new", "elder-bare",
+    "elder-new", "menu", "phone-seats", "seats", "users", "record", "settings", "404",
 )  # fmt: skip
 LOOKED_AT: Final = {
     "/sign-in": "sign-in", "/": "board-busy", "/seat": "seat-ringing", "/calls": "calls",

@@ -123,8 +123,6 @@ def test_after_the_sign_in_the_page_is_there_with_what_it_was_asked_for(
     other.get_by_role("button", name="退出").click()
     expect(own).to_have_url(re.compile("/sign-in"))
     other.close()
-    # Both tabs came to the sign-in at once, and the browser keeps the cookie of one of them.
-    own.reload()
     sign_in_at(own)
     expect(own).to_have_url(re.compile(re.escape(path) + "$"))
 

@@ -11,6 +11,9 @@ from sql.queries import calls
 from tests.desk.centre import Call, Centre
 from tests.desk.test_calls import fresh_number, orders_of
 from tests.observer import wait_until
+from workflows.commands import JudgeRequest
+from workflows.errors import NotAllowed
+from workflows.events import Event
 
 
 def draft_is_kept(page: Page) -> None:
@@ -172,6 +175,35 @@ def test_of_two_people_the_second_sees_what_the_first_saved(
     page.get_by_role("button", name="保存小结").click()
     expect(page.locator("#wrapped-up")).to_contain_text("我写的")
     expect(page.locator("#wrapped-up")).to_contain_text("其他")
+
+
+def test_a_wrap_up_whose_order_is_refused_blames_nobody_and_can_be_changed(
+    page: Page, centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = centre.call(fresh_number(), ago_s=90).whole()
+    handle = centre.runner.handle
+
+    async def without_orders(event: Event, because: str | None = None) -> object:
+        if isinstance(event, JudgeRequest):
+            raise NotAllowed("judge: not possible just now")
+        return await handle(event, because)
+
+    monkeypatch.setattr(centre.runner, "handle", without_orders)
+    page.goto(f"/calls/{call.id}")
+    page.get_by_role("radio", name="生活服务").check()
+    page.get_by_label("备注").fill("送餐，少盐")
+    page.get_by_label("服务内容").fill("送餐")
+    page.get_by_role("button", name="保存小结").click()
+    told = page.locator("main").get_by_role("alert")
+    expect(told).to_contain_text("小结已保存，工单没有保存")
+    expect(page.locator("#wrapped-up")).to_contain_text("送餐，少盐")
+    monkeypatch.undo()
+    page.get_by_label("备注").fill("送餐，少盐，加一份汤")
+    page.get_by_role("button", name="保存小结").click()
+    expect(page.locator("#wrapped-up")).to_contain_text("送餐，少盐，加一份汤")
+    expect(told).to_have_count(0)
+    expect(page.locator("#linked-orders")).to_contain_text("送餐")
+    assert orders_of(centre, call.id) == 1
 
 
 def test_an_unsound_wrap_up_is_refused(context: BrowserContext, page: Page, centre: Centre) -> None:

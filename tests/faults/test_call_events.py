@@ -36,7 +36,7 @@ from tests.unit.test_call import (
 from workflows import recording
 from workflows.call import begin, step
 from workflows.call_facts import Call, Direction, Result, State
-from workflows.commands import ChooseOrder, OpenOrder
+from workflows.commands import ChooseOrder, NameCaller, OpenOrder, TakeBackCaller
 from workflows.effects import Effect, MakeRecording, RaiseAlarm
 from workflows.events import DialResult, Entry, Event
 
@@ -147,6 +147,8 @@ EVERYTHING: Final = (
     *INBOUND, *AFTERMATH, *OUTBOUND, missed("1002"), leg_ended("leg-1001"), due("another timer"),
     OpenOrder(case_id=ID, at=NOW, by="张敏", content="送餐", requirement="", order_id="wished"),
     ChooseOrder(case_id=ID, at=NOW, by="张敏", order_id="chosen", order_no="20260301-0002"),
+    NameCaller(case_id=ID, at=NOW, by="张敏", elder_id=WANG.id, elder=WANG),
+    TakeBackCaller(case_id=ID, at=NOW, by="张敏"),
 )  # fmt: skip
 
 

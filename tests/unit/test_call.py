@@ -21,7 +21,14 @@ from workflows.call import (
     step,
 )
 from workflows.call_facts import Call, Direction, Result, State
-from workflows.commands import ChooseOrder, CloseAnswered, OpenOrder, WrapUpCall
+from workflows.commands import (
+    ChooseOrder,
+    CloseAnswered,
+    NameCaller,
+    OpenOrder,
+    TakeBackCaller,
+    WrapUpCall,
+)
 from workflows.effects import (
     Effect,
     EndAlarm,
@@ -36,6 +43,7 @@ from workflows.events import (
     CallArrived,
     CallClass,
     CallEnded,
+    CallerNamed,
     CallImported,
     CallPlaced,
     CallQueued,
@@ -371,6 +379,60 @@ def test_an_unknown_or_hidden_number_is_served_like_any_other() -> None:
     assert [one.elder_id for one in requests(wanted)] == [None]
 
 
+def named(elder: KnownElder, at: datetime = NOW) -> Event:
+    return NameCaller(case_id=ID, at=at, by="张敏", elder_id=elder.id, elder=elder)
+
+
+def taken_back(*elders: KnownElder, at: datetime = NOW) -> Event:
+    return TakeBackCaller(case_id=ID, at=at, by="张敏", elders=elders)
+
+
+def told_who_called(effects: Iterable[Effect]) -> list[tuple[str, KnownElder | None, str]]:
+    told = [effect.event for effect in effects if isinstance(effect, Tell)]
+    return [(e.case_id, e.elder, e.by) for e in told if isinstance(e, CallerNamed)]
+
+
+@pytest.mark.parametrize("number", [(), (WANG,), (WANG, LI)])
+def test_who_calls_is_who_was_named_last_until_that_is_taken_back(
+    number: tuple[KnownElder, ...],
+) -> None:
+    before = arrived(*number), queued(), named(WANG), named(LI), arrived(*number)
+    call, wanted = play(*before, answered("1001"), ended())
+    assert call.elders == (LI,)
+    assert [one.elder_id for one in requests(wanted)] == [LI.id]
+    call, wanted = play(*before, taken_back(*number), answered("1001"), ended())
+    assert call.elders == number
+    is_one = len(number) == 1
+    assert [one.elder_id for one in requests(wanted)] == [number[0].id if is_one else None]
+
+
+def test_the_orders_of_a_call_hear_who_calls() -> None:
+    before = arrived(WANG, LI), answered("1001"), linked("o1"), ended(), linked("o2")
+    _, wanted = play(*before, named(LI, after(70)))
+    assert told_who_called(wanted) == [("o1", LI, "张敏"), ("o2", LI, "张敏")]
+    _, wanted = play(*before, named(LI, after(70)), taken_back(WANG, LI, at=after(80)))
+    assert told_who_called(wanted)[2:] == [("o1", None, "张敏"), ("o2", None, "张敏")]
+
+
+def test_an_order_that_is_linked_after_the_caller_was_named_hears_of_it() -> None:
+    """It was asked for before, and was made for whoever it was then."""
+    call, _ = play(arrived(), answered("1001"), ended(after(60)), named(LI, after(61)))
+    late = OrderLinked(case_id=ID, at=after(60), order_id="o1", order_no="1")
+    assert told_who_called(step(call, late)[1]) == [("o1", LI, "张敏")]
+    later = OrderLinked(case_id=ID, at=after(62), order_id="o2", order_no="2")
+    assert not told_who_called(step(call, later)[1])
+
+
+def test_a_new_order_is_the_callers_whoever_the_form_said() -> None:
+    wish = OpenOrder(
+        case_id=ID, at=NOW, by="张敏", content="送餐", requirement="", order_id="o1",
+        elder_id=WANG.id,
+    )  # fmt: skip
+    assert [one.elder_id for one in requests(play(arrived(WANG, LI), wish)[1])] == [WANG.id]
+    _, wanted = play(arrived(WANG, LI), named(LI), wish)
+    assert [one.elder_id for one in requests(wanted)] == [LI.id]
+
+
 # ── orders ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -419,6 +481,17 @@ def test_a_talk_is_wrapped_up_once_and_edited_by_who_has_seen_it() -> None:
     edited, _ = step(call, wrapped_up("w2", "问补贴和体检", replaces=first.at, seconds=99))
     assert edited.wrap_up
     assert edited.wrap_up.note == "问补贴和体检"
+
+
+@pytest.mark.parametrize("replaces", [None, after(60)])
+def test_a_form_that_comes_again_with_other_words_is_a_change(replaces: datetime | None) -> None:
+    """Its order was refused, so that it stayed open; its own wrap-up was saved."""
+    call, _ = play(arrived(WANG), answered("1001"), wrapped_up(note="问补贴"), ended(after(70)))
+    edited, _ = step(call, wrapped_up(note="问补贴和体检", replaces=replaces, seconds=90))
+    assert edited.wrap_up
+    assert edited.wrap_up.note == "问补贴和体检"
+    with pytest.raises(NotAllowed):
+        step(edited, wrapped_up("w2", "别的"))
 
 
 def test_a_question_answered_in_the_talk_leaves_no_order_to_be_judged() -> None:

@@ -14,8 +14,10 @@ from workflows.errors import NotAllowed
 from workflows.events import (
     CallBackUrged,
     CallEnded,
+    CallerNamed,
     Channel,
     Event,
+    KnownElder,
     OrderLinked,
     RequestAccepted,
 )
@@ -40,6 +42,11 @@ def judged(content: str = "送餐", by: str = "张敏", minutes: int = 5) -> Eve
 
 def closed(answer: str = "周二体检", by: str = "张敏") -> Event:
     return CloseAnswered(case_id=ID, at=NOW, by=by, answer=answer)
+
+
+def caller_named(elder_id: int | None = 8, call: str = "call-1") -> Event:
+    elder = KnownElder(id=elder_id, name="李建国", uid="E000008") if elder_id else None
+    return CallerNamed(case_id=ID, at=NOW, call_id=call, elder=elder, by="张敏")
 
 
 def cancelled(reason: str = "女儿来了", by: str = "张敏") -> Event:
@@ -85,6 +92,25 @@ def test_a_judgement_can_be_mended_without_changing_when_it_was_made() -> None:
     order, _ = play(need(), judged(), judged("送药", minutes=30))
     assert (order.state, order.content) == (State.GENERATED, "送药")
     assert order.generated_at == NOW + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "before", [(need(),), (need(), judged()), (need(), closed()), (need(), cancelled())]
+)
+def test_an_order_is_of_whoever_called_for_it_also_when_that_is_said_late(
+    before: tuple[Event, ...],
+) -> None:
+    order, _ = play(*before)
+    for elder_id in (8, None):
+        now, effects = step(order, caller_named(elder_id))
+        assert (now.elder_id, now.state, effects) == (elder_id, order.state, ())
+    # A call that was only tied to it says nothing of whose need it is.
+    assert step(order, caller_named(call="call-2"))[0] == order
+
+
+def test_who_judges_it_says_last_whose_it_is() -> None:
+    whose = JudgeRequest(case_id=ID, at=NOW, by="张敏", content="送餐", requirement="", elder_id=8)
+    assert play(need(), whose, judged("送药"))[0].elder_id == 8
 
 
 @pytest.mark.parametrize("before", [(need(),), (need("咨询"),), (need(), judged())])
@@ -142,7 +168,8 @@ def test_a_need_told_twice_changes_nothing(before: tuple[Event, ...], again: Eve
 
 @pytest.mark.parametrize("state", State)
 def test_every_fact_has_a_row_in_every_state(state: State) -> None:
-    assert {Trigger.NEED, Trigger.NEED_JUDGED, Trigger.URGED} <= TABLE[state].keys()
+    facts = Trigger.NEED, Trigger.NEED_JUDGED, Trigger.URGED, Trigger.CALLER_NAMED
+    assert {*facts, Trigger.OTHER_NAMED} <= TABLE[state].keys()
     assert not is_wish(TABLE, Trigger.NEED)
     assert is_wish(TABLE, Trigger.CANCEL)
 
