@@ -61,10 +61,12 @@ function isDrawn(row, item) {
 
 /** Put rows into a list in this order, touching only what has moved. */
 function arrange(list, wanted, empty) {
+  // First what has gone: else every row behind it would be moved.
+  const stay = new Set(wanted);
+  for (const row of [...list.children]) if (!stay.has(row)) row.remove();
   wanted.forEach((row, place) => {
     if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
   });
-  while (list.children.length > wanted.length) list.lastElementChild.remove();
   if (empty) empty.hidden = wanted.length > 0;
   list.closest("table")?.toggleAttribute("hidden", wanted.length === 0);
 }
@@ -224,6 +226,21 @@ const show = {
   today: showToday,
 };
 
+// One thing that happens is told in several messages, and is drawn once.
+const DRAW_AFTER_MS = 50;
+const changed = new Set();
+
+function drawSoon(kind) {
+  if (changed.size === 0) setTimeout(drawChanged, DRAW_AFTER_MS);
+  changed.add(kind);
+}
+
+function drawChanged() {
+  const kinds = [...changed];
+  changed.clear();
+  for (const kind of kinds) show[kind]();
+}
+
 // ── the link ───────────────────────────────────────────────────────────────────────────────────
 
 function linked(state) {
@@ -245,12 +262,12 @@ follow({
     // Orders are told too, and are on no board.
     if (!(kind in items)) return;
     items[kind].set(key, item);
-    show[kind]();
+    drawSoon(kind);
   },
   drop(kind, key) {
     items[kind].delete(key);
     rows.delete(`${kind} ${key}`);
-    show[kind]();
+    drawSoon(kind);
   },
   linked,
 });

@@ -36,12 +36,33 @@ export function setFrozen(frozen) {
   isFrozen = frozen;
 }
 
-export function tick() {
+// On a long board most durations are out of sight, and those cost as much to draw as the others.
+const seen = new Set();
+const watched = new WeakSet();
+const watcher = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (isIntersecting) seen.add(target);
+    else seen.delete(target);
+  }
+  tickThose(seen);
+}, { rootMargin: "200px" });
+
+function tickThose(elements) {
   if (isFrozen) return;
-  for (const element of document.querySelectorAll("[data-since]")) {
+  for (const element of elements) {
+    if (!element.dataset.since) continue;
     const text = duration(serverNow() - Number(element.dataset.since));
     if (element.textContent !== text) element.textContent = text;
   }
+}
+
+export function tick() {
+  for (const element of document.querySelectorAll("[data-since]")) {
+    if (watched.has(element)) continue;
+    watched.add(element);
+    watcher.observe(element);
+  }
+  tickThose(seen);
 }
 
 export function keepTicking(also = () => {}) {
