@@ -162,7 +162,8 @@ def running_place(
 ) -> Iterator[Place]:
     """The place, until the block is left.
 
-    The centre's home is on a disk of its own, if any, and so is AstDB, as where memory cannot be had.
+    The centre's home is on a disk of its own, if any, and so is AstDB, as where memory cannot be
+    had.
     """
     folder.mkdir(mode=0o711)
     home = Home((disk or folder) / "rescue")
