@@ -34,13 +34,14 @@ from telephony.contacts import RescueContacts
 from telephony.desk_phones import DeskPhones, SeatLine
 from telephony.fastagi import CallerLine, FastAgiServer
 from telephony.flight_recorder import FlightRecorder
+from telephony.into_room import into_room
 from telephony.lease import keep_lease
 from telephony.listener import Listener
 from telephony.recording_room import RecordingRoom
 from telephony.set_clock import mend_set_clock
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
-from workflows.commands import PauseSeat, RenewContacts, ResumeSeat
+from workflows.commands import DeclareEmergency, PauseSeat, RenewContacts, ResumeSeat
 from workflows.errors import StoreDown
 from workflows.events import Event, KeyPressed
 from workflows.menu import HOTLINE, Menu
@@ -126,6 +127,9 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     async def tell(event: Event, because: str | None) -> Any:
         if isinstance(event, (PauseSeat, ResumeSeat)):
             return await listener.wish(event)
+        if isinstance(event, DeclareEmergency):
+            await into_room(ami, event.case_id)
+            return event
         if isinstance(event, RenewContacts):
             await contacts.renew(event.numbers)
             return event

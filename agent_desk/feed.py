@@ -166,6 +166,10 @@ class BoardFeed:
         ]
         return min(mine)[1] if mine else ""
 
+    def of_call(self, call_id: str) -> dict[str, Any]:
+        """The call as the board shows it; empty when it does not."""
+        return dict(self._picture.items().get(("call", call_id)) or {})
+
     def read(self) -> AsyncIterator[str]:
         """The snapshot, then everything that changes, as JSON."""
         return self._feed.read()

@@ -15,7 +15,7 @@ from workflows.call_facts import Call, Direction, State
 from workflows.emergency import Emergency, has_elder
 
 JUST_ENDED: Final = 8
-NAMED_BY_CALL: Final = ("recording", "call back", "unreached")
+NAMED_BY_CALL: Final = ("recording", "call back", "unreached", "elder alone", "role missing")
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
 BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
 
@@ -148,12 +148,14 @@ class Picture:
         else:
             self._emergencies[case.id] = case
         self._touch("emergency", case.id)
+        # Who has which role is shown with the call.
+        self._touch("call", case.id)
 
     def _take_alarm(self, alarm: Mapping[str, Any]) -> None:
         # These are named by their call, where one can read more and call back.
-        subject, _, call = alarm["key"].partition("/")
-        about = call if subject in NAMED_BY_CALL else ""
-        self._alarms[alarm["key"]] = {**alarm, "call": about}
+        subject, _, about = alarm["key"].partition("/")
+        call = about.partition("/")[0] if subject in NAMED_BY_CALL else ""
+        self._alarms[alarm["key"]] = {**alarm, "call": call}
         self._touch("alarm", alarm["key"])
 
     def _take_telephone(self, kind: str, seat: Mapping[str, Any]) -> None:
@@ -230,6 +232,15 @@ class Picture:
     def _with_ringing(self, call: Call) -> Item:
         """The call, with what the controller heard and did not save yet: which phones ring now."""
         item = self._call(call, self._places.get(call.id, 0))
+        rings = [one["seat"] for one in self._ringing.values() if one["call"] == call.id]
+        item["rings"] = rings
+        if item["roles"]:
+            # Two seats are with an elder in an emergency, or one is while another is still rung.
+            with_elder = [one for one in item["roles"] if one["at"]]
+            item["at"] = list(dict.fromkeys([*(one["at"] for one in with_elder), *rings]))
+            if with_elder:
+                item["seats"] = [f"{one['role']} {one['seat']}" for one in with_elder]
+                return item
         if call.state not in BEFORE_THE_TALK:
             return item
         for ringing in self._ringing.values():
@@ -261,7 +272,24 @@ class Picture:
         case = self._emergencies.get(case_id)
         if case is None:
             return None
-        return {"id": case.id, "state": case.state.value, "since": _ms(case.opened_at)}
+        return {
+            "id": case.id,
+            "state": case.state.value,
+            "since": _ms(case.opened_at),
+            "roles": self._roles(case),
+        }
+
+    def _roles(self, case: Emergency) -> list[Item]:
+        """Each role of an emergency, with who has it; an empty seat is somebody who is missing."""
+        seats = {person.leg: person.who for person in case.people if person.party == "seat"}
+        return [
+            {
+                "role": one.name,
+                "at": seats.get(one.leg, ""),
+                "seat": self._seat_name(seats[one.leg]) if one.leg in seats else "",
+            }
+            for one in case.roles
+        ]
 
     def _call(self, call: Call, place: int) -> Item:
         is_inbound = call.direction is Direction.INBOUND
@@ -276,6 +304,7 @@ class Picture:
             "place": place,
             "seats": [self._seat_name(seat) for seat in _seats_of(call)],
             "at": _seats_of(call),
+            "roles": self._roles(case) if (case := self._emergencies.get(call.id)) else [],
             "since": _ms(_since(call)),
             "entered": _ms(call.entered_at),
             "ended": _ms(call.ended_at),

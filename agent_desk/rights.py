@@ -19,6 +19,7 @@ class Right(Enum):
     READ_ORDERS = "read orders"
     WRITE_ORDERS = "write orders"
     WRAP_UP_CALLS = "wrap up calls"
+    RESCUE = "start a rescue"
     READ_ELDERS = "read elders"
     EDIT_ELDERS = "edit elders"
     CHANGE_MENUS = "change menus"
@@ -36,7 +37,7 @@ SEAT: Final = frozenset(
         Right.ANYONE, Right.SIGNED_IN, Right.WATCH_BOARD, Right.READ_CALLS, Right.READ_ORDERS,
         Right.WRITE_ORDERS, Right.READ_ELDERS,
         # A change of number or contact is told on the telephone and has to be in force at once.
-        Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS,
+        Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS, Right.RESCUE,
         # Whoever learns at a seat has an elder call when ready for it.
         Right.PRACTISE,
     }

@@ -38,6 +38,8 @@ def _of_entry(event: str, body: Body) -> Step | None:
             return Step(_("Call came in: %s") % words.entry(body["entry"]), terminal, "act")
         case "CallPlaced":
             return Step(_("Seat %s dialled out") % body["seat"], tone="act")
+        case "BecameEmergency":
+            return Step(_("Became an emergency: into the room"), tone="alarm")
         case "KeyPressed" if body["key"]:
             pressed = _("Pressed %(key)s: %(choice)s")
             return Step(pressed % {"key": body["key"], "choice": words.choice(body["choice"])})
@@ -194,5 +196,7 @@ def _of_seat(event: str, body: Body) -> Step | None:
             return Step(_("%s takes calls again") % body["by"])
         case "RenewContacts":
             return Step(_("%s changed the contacts") % body["by"])
+        case "DeclareEmergency":
+            return Step(_("%s declared an emergency") % body["by"], tone="alarm")
         case _:
             return None

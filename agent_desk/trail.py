@@ -46,6 +46,7 @@ def action(name: str) -> str:
         "CloseAnswered": _("closed it as answered"),
         "CancelOrder": _("cancelled it"),
         "CallAgain": _("had it called again"),
+        "DeclareEmergency": _("declared an emergency"),
         "NameCaller": _("said who calls"),
         "TakeBackCaller": _("took back who calls"),
         "WrapUpCall": _("wrapped the call up"),

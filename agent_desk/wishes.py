@@ -12,7 +12,7 @@ from agent_desk.desk import DESK
 from agent_desk.language import gettext as _
 from control import ControllerDown
 from workflows.commands import Command
-from workflows.errors import NotAllowed, NotFound, Outdated, StoreDown
+from workflows.errors import NotAllowed, NotFound, Outdated, StoreDown, TelephonyDown
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +44,9 @@ async def wish(request: web.Request, command: Command) -> Refused | None:
             "send it again in a few seconds."
         )
         return Refused(503, sentence)
+    except TelephonyDown as down:
+        logger.warning("%s was not done: %s", type(command).__name__, down)
+        return Refused(503, _("The telephone system does not answer. Press again in a moment."))
     except StoreDown as down:
         logger.warning("%s was not saved: %s", type(command).__name__, down)
         return store_down()

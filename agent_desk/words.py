@@ -107,6 +107,11 @@ def choice(name: str) -> str:
     }.get(name, name)
 
 
+def rescue_role(name: str) -> str:
+    """What a seat does in an emergency (EMG-02 to EMG-10)."""
+    return {"A": _("leads the rescue"), "B": _("stays with the elder")}.get(name, name)
+
+
 def call_class(name: str) -> str:
     """What a call was about (ACD-19)."""
     return {
@@ -309,6 +314,11 @@ def emergency_alarms() -> dict[str, tuple[str, str]]:
         "elder alone": (
             _("Nobody has come to an elder in an emergency"),
             _("The elder is alone in the room. Answer the emergency now; the contacts are called."),
+        ),
+        "role missing": (
+            _("An emergency has no seat for a role yet"),
+            _("A leads the rescue outwards, B stays with the elder. It rings on; whoever is free "
+              "answers, and who is not leaves what can wait."),
         ),
         "not handled": (
             _("An emergency is led by the telephone system alone"),

@@ -89,6 +89,11 @@ WORDS: Final = {
         "The elder is alone on the line.",
         "Answer the emergency at a seat now.",
     ),
+    "role missing": (
+        "An emergency has no seat for a role yet",
+        "One seat is to lead the rescue outwards (A), another to stay with the elder (B).",
+        "Answer the emergency at another seat; end an ordinary call for it.",
+    ),
     "perhaps called": (
         "Somebody was perhaps called in an emergency",
         "It is not known whether the telephone rang.",

@@ -7,14 +7,19 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from workflows import call, emergency, order
-from workflows.commands import PauseSeat, RenewContacts, ResumeSeat
+from workflows.commands import DeclareEmergency, PauseSeat, RenewContacts, ResumeSeat
 from workflows.effects import CallSeat, CancelDial, Effect, MakeRecording, Tell
 from workflows.events import Event
 from workflows.machine import Processes
 
 PROCESSES = Processes((call.PROCESS, order.PROCESS, emergency.PROCESS))
 # These wishes are heard like all others, but no case of theirs is kept here.
-WITHOUT_CASE: tuple[type[Event], ...] = (PauseSeat, ResumeSeat, RenewContacts)
+WITHOUT_CASE: tuple[type[Event], ...] = (
+    PauseSeat,
+    ResumeSeat,
+    RenewContacts,
+    DeclareEmergency,
+)
 EVENTS = PROCESSES.event_types() | {kind.__name__: kind for kind in WITHOUT_CASE}
 OUTBOX_EFFECTS: dict[str, type[Effect]] = {
     effect.__name__: effect for effect in (Tell, MakeRecording, CallSeat, CancelDial)

@@ -220,9 +220,10 @@ class Rescue:
         """Bring these cases, or all, to what Asterisk has."""
         # A dial that is on its way now may be missing in the lists, and is not judged by them.
         sent = {
-            case.role_a.dial
+            one.dial
             for case in self._cases.open_cases()
-            if case.role_a.sent_at and not self._dialler.may_be_unseen(case.role_a.dial)
+            for one in case.roles
+            if one.sent_at and not self._dialler.may_be_unseen(one.dial)
         }
         channels = await live_channels(self._ami)
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
@@ -275,43 +276,47 @@ class Rescue:
         for dial in emergency.unsent(newest):
             if dial in unsent:
                 self._dialler.post(dial)
+        awaited = {one.dial for one in newest.roles if one.state is not role.State.FILLED}
         for left_over in dials:
-            if left_over != newest.role_a.dial or newest.role_a.state is role.State.FILLED:
+            if left_over not in awaited:
                 self._dialler.post(CancelDial(id=f"{left_over}/cancel", dial=left_over))
 
     async def _settle(
         self, case: Emergency, dials: Sequence[str], sent: Collection[str]
     ) -> Emergency:
-        """Ask Asterisk's own records about a dial that was perhaps sent and has no channel.
+        """Ask Asterisk's own records about dials that were perhaps sent and have no channel.
 
         One that was not `sent` when Asterisk was asked for its channels is looked for once more.
         """
-        asked = case.role_a
-        if asked.state is not role.State.ASKED or asked.sent_at is None or asked.dial in dials:
-            return case
-        if asked.dial not in sent:
-            asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.look_again)
-            return case
-        at, dial = self._now(), asked.dial
-        fate = await self._fate_of(dial, asked.sent_at)
-        fact: Event
+        for asked in case.roles:
+            if asked.state is not role.State.ASKED or asked.sent_at is None or asked.dial in dials:
+                continue
+            if asked.dial not in sent:
+                asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.look_again)
+                continue
+            settled = await self._handle(await self._fact_of(case.id, asked.dial, asked.sent_at))
+            case = settled if isinstance(settled, Emergency) else case
+        return case
+
+    async def _fact_of(self, case_id: str, dial: str, sent_at: datetime) -> Event:
+        """What became of a dial that was sent then, as far as anybody wrote it down."""
+        fate = await self._fate_of(dial, sent_at)
+        at = self._now()
         match fate.kind:
             case FateKind.ANSWERED:
-                fact = DialAnswered(case_id=case.id, at=at, effect=dial)
+                return DialAnswered(case_id=case_id, at=at, effect=dial)
             case FateKind.FAILED:
-                fact = DialFailed(case_id=case.id, at=at, effect=dial, reason="while we were away")
+                return DialFailed(case_id=case_id, at=at, effect=dial, reason="while we were away")
             case FateKind.NEVER_STARTED:
-                fact = DialFailed(case_id=case.id, at=at, effect=dial, reason="it was never sent")
+                return DialFailed(case_id=case_id, at=at, effect=dial, reason="it was never sent")
             case _:
-                fact = DialLost(
-                    case_id=case.id,
+                return DialLost(
+                    case_id=case_id,
                     at=at,
                     effect=dial,
-                    attempted_at=asked.sent_at.astimezone(self._zone),
+                    attempted_at=sent_at.astimezone(self._zone),
                     seats_there=await self._seats_there(),
                 )
-        settled = await self._handle(fact)
-        return settled if isinstance(settled, Emergency) else case
 
     async def _members(self, case_id: str) -> set[str]:
         members = await people_in(self._ami, case_id)

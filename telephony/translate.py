@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from workflows.events import (
+    BecameEmergency,
     CallArrived,
     CallEnded,
     CallPlaced,
@@ -234,6 +235,8 @@ class Translator:
             case "DialEnded":
                 status = DIAL_RESULTS.get(plain(ami.get("Status")), DialResult.FAILED)
                 return (DialEnded(case_id=call, at=at, result=status),)
+            case "BecameEmergency":
+                return (BecameEmergency(case_id=call, at=at),)
             case "SeatLost":
                 return (SeatLost(case_id=call, at=at, seat=plain(ami.get("Seat"), 5)),)
             case "LegEnded" if plain(ami.get("Uniqueid")):

@@ -30,6 +30,7 @@ from workflows.effects import (
     Tell,
 )
 from workflows.events import (
+    BecameEmergency,
     CallArrived,
     CallClass,
     CallEnded,
@@ -109,6 +110,8 @@ def classify(call: Call, event: Event) -> Trigger:
         case CallArrived() | LegEnded() if call.state is State.TALKING and is_alone(call):
             return Trigger.LEFT_ALONE
         case CallArrived(entry=Entry.EMERGENCY):
+            return Trigger.QUEUED
+        case BecameEmergency():
             return Trigger.QUEUED
         case CallArrived() | CallPlaced():
             return Trigger.CAME
@@ -456,6 +459,7 @@ PROCESS: Final = Process(
     handles=(
         CallArrived,
         CallPlaced,
+        BecameEmergency,
         KeyPressed,
         CallQueued,
         SeatRang,

@@ -13,6 +13,7 @@ from enum import Enum
 from workflows import recording
 from workflows.commands import ChooseOrder, NameCaller, TakeBackCaller
 from workflows.events import (
+    BecameEmergency,
     CallArrived,
     CallClass,
     CallEnded,
@@ -178,6 +179,9 @@ def record(call: Call, event: Event) -> Call:
                 node=event.node, elders=event.elders,
                 legs=with_first_leg(call, "seat", event.seat, event.at),
             )  # fmt: skip
+        case BecameEmergency():
+            since = call.queued_at or not_before(event.at, call.entered_at)
+            return replace(call, entry=Entry.EMERGENCY, queue="emergency", queued_at=since)
         case KeyPressed():
             return replace(call, key=event.key, choice=event.choice)
         case CallQueued():

@@ -101,6 +101,12 @@ class CancelOrder(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclareEmergency(Command):
+    """This call is an emergency (EMG-01): the elder goes into a room, and with them who talks
+    with them. The case is the call."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallAgain(Command):
     """Ring for the elder again, although the seat was perhaps called already."""
 

@@ -1,10 +1,10 @@
 """The emergency: an elder in a room, and who is with them (first rules; the whole rescue follows).
 
-The case begins when the elder is in the room, and its id is the call's. Composed of two tables: its
-life (alone, accompanied, closed) and role A (`workflows/role.py`). An elder is alone for as long as
-no seat is with them: a contact in the room is welcome, and helps, but is nobody of the centre.
-While the case is open there is always a seat with the elder, or one asked, or an alarm, or the
-dialplan acts alone.
+The case begins when the elder is in the room, and its id is the call's. Composed of small tables:
+its life (alone, accompanied, closed) and the roles A and B (`workflows/role.py`). An elder is alone
+for as long as no seat is with them: a contact in the room is welcome, and helps, but is nobody of
+the centre. While the case is open each role has a seat, or one is asked, or there is an alarm, or
+the dialplan acts alone.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
 from workflows.order import CALL_BACK
 from workflows.role import Role
 
+ROLES: Final = ("A", "B")
 NOBODY_CAME: Final = "nobody came"
 NOBODY_S: Final = 28
 """After so long without a seat the dialplan is let act too. It needs two seconds to see that, and
@@ -76,13 +77,14 @@ class Emergency:
     `alone_since`: since when no seat has been with the elder; None while one is.
     `elder_is_in`: the elder is in the room itself, and not on the way back into it.
     `silent_since`: since when nothing has come in on the elder's line; None while something does.
+    `roles`: in the order in which seats get them; the first to come is the first of them (K28).
     `was_reached`: a seat has been with the elder.
     `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
     """
 
     id: str
     opened_at: datetime
-    role_a: Role
+    roles: tuple[Role, ...]
     state: State = State.ALONE
     owner: Owner = Owner.CONTROLLER
     is_left: bool = False
@@ -138,6 +140,20 @@ def seats(case: Emergency) -> tuple[Person, ...]:
     return tuple(person for person in case.people if person.party == "seat")
 
 
+def seated(case: Emergency) -> dict[str, str]:
+    """Which seat's leg has which role: it keeps the one that it has, and a newcomer gets the one
+    for which it was asked, or else the first that nobody has."""
+    legs = {person.leg: person for person in seats(case)}
+    has = {role.name: role.leg for role in case.roles if role.leg in legs}
+    for leg, person in legs.items():
+        open_roles = [role for role in case.roles if role.name not in has]
+        if leg in has.values() or not open_roles:
+            continue
+        asked = [role for role in open_roles if person.effect and role.dial == person.effect]
+        has[(asked or open_roles)[0].name] = leg
+    return has
+
+
 # ── what a fact means ─────────────────────────────────────────────────────────────────────────
 
 
@@ -154,29 +170,32 @@ def classify(case: Emergency, event: Event) -> Trigger:
             return Trigger.LOOKED
         case EmergencyTimerFired(name=name) if name == NOBODY_CAME:
             return Trigger.NOBODY_CAME
-        case _ if case.role_a.state is role.State.OPEN:
+        case _ if any(one.state is role.State.OPEN for one in case.roles):
             # Also a case that begins with an odd fact, the rest of which was missed.
             return Trigger.LOOKED
         case _:
             return Trigger.NO_SEAT
 
 
-def classify_role(case: Emergency, event: Event) -> role.Trigger:
-    """Say what the event means for role A. The case has taken note of it already."""
+def classify_role(case: Emergency, one: Role, leg: str, event: Event) -> role.Trigger:
+    """Say what the event means for a role, which the seat on `leg` has, if that is not empty.
+
+    The case has taken note of the event already.
+    """
     ours = case.owner is Owner.CONTROLLER
-    is_newest = getattr(event, "effect", "") == case.role_a.dial
+    is_newest = getattr(event, "effect", "") == one.dial
     match event:
         case ElderGone():
             return role.Trigger.CASE_OVER
-        case _ if seats(case):
+        case _ if leg:
             return role.Trigger.TAKEN
-        case CaseFound(dials=dials) if dials and case.role_a.dial not in dials:
+        case CaseFound(dials=dials) if one.dial not in dials and any(map(one.owns, dials)):
             return role.Trigger.FOUND
-        case PersonLeft() if awaits(case, event):
+        case PersonLeft() if is_awaited(one, event):
             return role.Trigger.AGAIN if ours and case.elder_is_in else role.Trigger.NOT_NOW
-        case PersonLeft() | CaseFound() if case.role_a.state is role.State.FILLED:
+        case PersonLeft() | CaseFound() if one.state is role.State.FILLED:
             return role.Trigger.VACATED if ours and case.elder_is_in else role.Trigger.NOT_NOW
-        case DialAttempted() if is_newest and not ours and case.role_a.sent_at is None:
+        case DialAttempted() if is_newest and not ours and one.sent_at is None:
             return role.Trigger.TOO_LATE
         case DialAttempted() if is_newest:
             return role.Trigger.SENT
@@ -186,11 +205,13 @@ def classify_role(case: Emergency, event: Event) -> role.Trigger:
             return role.Trigger.FAILED
         case DialLost() if is_newest:
             return role.Trigger.LOST if event.seats_there else role.Trigger.LOST_UNSEEN
-        case EmergencyTimerFired(name=role.TRY_AGAIN):
+        case EmergencyTimerFired(name=name) if name == one.again:
             return role.Trigger.AGAIN if ours else role.Trigger.NOT_NOW
-        case CallAgain():
+        case EmergencyTimerFired(name=name) if name == one.missing:
+            return role.Trigger.STILL_MISSING
+        case CallAgain() if one.state is role.State.UNCERTAIN:
             return role.Trigger.AGAIN
-        case _ if ours and case.elder_is_in and case.role_a.state is role.State.OPEN:
+        case _ if ours and case.elder_is_in and one.state is role.State.OPEN:
             return role.Trigger.NEEDED
         case RoomOpened() | CaseFound() | HandedBack() | EmergencyTimerFired() if ours:
             return role.Trigger.NEEDED
@@ -314,21 +335,26 @@ def begin(event: Event) -> Emergency:
     """
     if not isinstance(event, RoomOpened | CaseFound):
         raise NotFound(f"there is no emergency {event.case_id} ({type(event).__name__})")
-    role_a = Role(name="A", case_id=event.case_id)
-    return Emergency(id=event.case_id, opened_at=event.at, role_a=role_a)
+    roles = tuple(Role(name=name, case_id=event.case_id) for name in ROLES)
+    return Emergency(id=event.case_id, opened_at=event.at, roles=roles)
 
 
 def step(case: Emergency, event: Event) -> CaseOutcome:
-    """The case after the event, and the effects that its two tables ask for."""
-    if isinstance(event, CallAgain) and case.role_a.state is not role.State.UNCERTAIN:
+    """The case after the event, and the effects that its tables ask for."""
+    if isinstance(event, CallAgain) and not any(map(role.is_uncertain, case.roles)):
         raise NotAllowed("a seat is asked again by hand only while it is uncertain who was called")
     noted = record(case, event)
     life = rule_for(TABLE, noted.state, classify(noted, event), event)
-    part = rule_for(role.TABLE, noted.role_a.state, classify_role(noted, event), event)
     after, effects = life.action(noted, event)
-    role_a, asked = part.action(noted.role_a, event)
-    after = replace(after, state=life.to, role_a=replace(role_a, state=part.to))
-    return after, (*effects, *asked, *tell_of_silence(noted, event))
+    has, roles = seated(noted), []
+    for one in noted.roles:
+        leg = has.get(one.name, "")
+        part = rule_for(role.TABLE, one.state, classify_role(noted, one, leg, event), event)
+        moved, asked = part.action(replace(one, leg=leg), event)
+        roles.append(replace(moved, state=part.to))
+        effects += asked
+    after = replace(after, state=life.to, roles=tuple(roles))
+    return after, (*effects, *tell_of_silence(noted, event))
 
 
 def is_over(case: Emergency) -> bool:
@@ -340,13 +366,16 @@ def is_over(case: Emergency) -> bool:
 
 def unsent(case: Emergency) -> tuple[CallSeat, ...]:
     """What was asked for and was never sent: it is safe to send it."""
-    asked = case.role_a.state is role.State.ASKED and case.role_a.sent_at is None
-    return (role.request(case.role_a),) if asked else ()
+    return tuple(
+        role.request(one)
+        for one in case.roles
+        if one.state is role.State.ASKED and one.sent_at is None
+    )
 
 
 def is_wanted(case: Emergency, effect: Effect) -> bool:
-    """Whether this dial is still the one that the case waits for."""
-    return case.role_a.state is role.State.ASKED and effect == role.request(case.role_a)
+    """Whether this dial is still one that the case waits for."""
+    return any(one.state is role.State.ASKED and effect == role.request(one) for one in case.roles)
 
 
 def has_elder(case: Emergency) -> bool:
@@ -356,7 +385,11 @@ def has_elder(case: Emergency) -> bool:
 
 def awaits(case: Emergency, event: PersonLeft) -> bool:
     """Whether the one who left had answered for us and was on the way into the room."""
-    return case.role_a.state is role.State.COMING and event.effect == case.role_a.dial
+    return any(is_awaited(one, event) for one in case.roles)
+
+
+def is_awaited(one: Role, event: PersonLeft) -> bool:
+    return one.state is role.State.COMING and event.effect == one.dial
 
 
 def is_ours(case: Emergency) -> bool:

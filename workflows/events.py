@@ -93,6 +93,11 @@ class KeyPressed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BecameEmergency(Event):
+    """The caller, who came by another number, is in the room of an emergency from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallQueued(Event):
     queue: str
     position: int

@@ -1,7 +1,8 @@
 """Menus as data: at most one question, at most four keys, a person by doing nothing.
 
 The emergency number has no menu. 0 is a person everywhere, and so is whatever else a caller does: a
-key without a meaning, keys at random, nothing at all. A key leads to people and never to another
+key without a meaning, two keys at once, nothing at all. Who presses keys at random calls for help:
+that is an emergency. A key leads to people and never to another
 question, so that no menu can go round in a circle or end nowhere. The rules stand here and not in
 `ivr`, because the desk edits menus by them and the dialogue walks menus by them.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 PERSON: Final = "person"
+EMERGENCY: Final = "emergency"
 HOTLINE_QUEUE: Final = "hotline"
 EMERGENCY_QUEUE: Final = "emergency"
 KEYS: Final = "123456789"
@@ -46,6 +48,10 @@ class Option:
 
 
 ANYONE: Final = Option(choice=PERSON)
+HELP: Final = Option(choice=EMERGENCY, queue=EMERGENCY_QUEUE)
+AT_RANDOM: Final = 3
+"""So many keys one soon after the other, and not all the same, are a call for help. Two may be one
+finger between them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +113,11 @@ class Choice:
 def choose(menu: Menu, keys: str) -> Choice:
     """What a caller gets who pressed these keys one soon after the other; empty is no key.
 
-    The same key twice is an unsteady hand and means the key; different keys mean nothing that we
-    could know, and a person hears it.
+    The same key twice is an unsteady hand and means the key; two different ones mean nothing that
+    we could know, and a person hears it; more are pressed at random, by somebody in need (EMG-01).
     """
+    if len(keys) >= AT_RANDOM and len(set(keys)) > 1:
+        return Choice(key=keys[:MAX_NOTED], option=HELP)
     option = ANYONE if len(set(keys)) != 1 else menu.options.get(keys[0], ANYONE)
     return Choice(key=keys[:1] if len(set(keys)) == 1 else keys[:MAX_NOTED], option=option)
 

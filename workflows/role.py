@@ -1,8 +1,8 @@
-"""One role in an emergency: nobody has it, a seat is asked, somebody is there.
+"""One role in an emergency, A or B: nobody has it, a seat is asked, somebody is there.
 
-A small table that the case composes. Each asking has an id of its own, made of the case, the role
-and a running number; it is the id of the channel in Asterisk as well, so that an asking that was
-perhaps sent can be looked for there.
+A small table that the case composes, once for each role. Each asking has an id of its own, made of
+the case, the role and a running number; it is the id of the channel in Asterisk as well, so that an
+asking that was perhaps sent can be looked for there.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ ARRIVE_S: Final = 5
 """From a seat's answer to its entering the room; measured well below one second."""
 DECIDE_S: Final = 5
 """How long the persons who see an uncertain dial may take to decide before we do."""
+MISSING: Final = "role missing"
+MISSING_S: Final = 15
+"""After so long without a seat every screen says which role nobody has (EMG-01)."""
 
 
 class State(Enum):
@@ -55,6 +58,7 @@ class Trigger(Enum):
     TAKEN = "taken"
     VACATED = "vacated"
     AGAIN = "again"
+    STILL_MISSING = "nobody has it still"
     NOT_NOW = "the dialplan acts, or the elder is not there"
     CASE_OVER = "case over"
     NOTHING_NEW = "nothing new"
@@ -62,7 +66,10 @@ class Trigger(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A role of the case. `dial` is the newest asking; `sent_at` says that it may have happened."""
+    """A role of the case. `dial` is the newest asking; `sent_at` says that it may have happened.
+
+    `leg` is the channel of the seat who has the role; `vacant_since` says since when nobody has.
+    """
 
     name: str
     case_id: str
@@ -70,16 +77,37 @@ class Role:
     asked: int = 0
     dial: str = ""
     sent_at: datetime | None = None
+    leg: str = ""
+    vacant_since: datetime | None = None
+
+    @property
+    def again(self) -> str:
+        """The name of the timer after which a seat is asked again."""
+        return f"{TRY_AGAIN}/{self.name}"
+
+    @property
+    def missing(self) -> str:
+        """The name of the timer after which it is said that nobody has the role."""
+        return f"{MISSING}/{self.name}"
 
     @property
     def uncertain(self) -> str:
         """The key of the alarm about a dial that perhaps happened."""
-        return f"perhaps called/{self.case_id}"
+        return f"perhaps called/{self.case_id}/{self.name}"
 
     @property
     def trouble(self) -> str:
         """The key of the alarm about a dial that failed."""
-        return f"dial failed/{self.case_id}"
+        return f"dial failed/{self.case_id}/{self.name}"
+
+    @property
+    def vacancy(self) -> str:
+        """The key of the alarm that nobody has the role."""
+        return f"{MISSING}/{self.case_id}/{self.name}"
+
+    def owns(self, dial: str) -> bool:
+        """Whether this is the id of an asking for this role."""
+        return number_of(self, dial) > 0
 
 
 RoleOutcome: TypeAlias = Outcome[Role]
@@ -98,6 +126,10 @@ def withdrawal(dial: str) -> CancelDial:
     return CancelDial(id=f"{dial}/cancel", dial=dial)
 
 
+def is_uncertain(role: Role) -> bool:
+    return role.state is State.UNCERTAIN
+
+
 # ── what to ask for ───────────────────────────────────────────────────────────────────────────
 
 
@@ -105,7 +137,16 @@ def ask(role: Role, event: Event) -> RoleOutcome:
     """Ask for the next free seat, under a new id."""
     number = role.asked + 1
     asked = replace(role, asked=number, dial=effect_id(role, number), sent_at=None)
-    return asked, (StopTimer(name=TRY_AGAIN), EndAlarm(key=role.trouble), request(asked))
+    asked, watch = watched(asked, event)
+    return asked, (*watch, StopTimer(name=role.again), EndAlarm(key=role.trouble), request(asked))
+
+
+def watched(role: Role, event: Event) -> RoleOutcome:
+    """However often it is asked, the time runs on from when nobody had the role."""
+    if role.vacant_since:
+        return role, ()
+    watch = StartTimer(name=role.missing, after_s=MISSING_S)
+    return replace(role, vacant_since=event.at), (watch,)
 
 
 def ask_anew(role: Role, event: Event) -> RoleOutcome:
@@ -129,7 +170,7 @@ def doubt(role: Role, event: Event) -> RaiseAlarm:
 
 
 def wait_for_decision(role: Role, event: Event) -> RoleOutcome:
-    return role, (doubt(role, event), StartTimer(name=TRY_AGAIN, after_s=DECIDE_S))
+    return role, (doubt(role, event), StartTimer(name=role.again, after_s=DECIDE_S))
 
 
 def sent(role: Role, event: Event) -> RoleOutcome:
@@ -142,22 +183,28 @@ def give_back(role: Role, event: Event) -> RoleOutcome:
 
 
 def expect(role: Role, event: Event) -> RoleOutcome:
-    return role, (StartTimer(name=TRY_AGAIN, after_s=ARRIVE_S),)
+    return role, (StartTimer(name=role.again, after_s=ARRIVE_S),)
 
 
 def failed(role: Role, event: Event) -> RoleOutcome:
     reason = event.reason if isinstance(event, DialFailed) else ""
     alarm = RaiseAlarm(key=role.trouble, kind="dial failed", text=f"{role.case_id}: {reason}")
-    return role, (alarm, StartTimer(name=TRY_AGAIN, after_s=RETRY_S))
+    return role, (alarm, StartTimer(name=role.again, after_s=RETRY_S))
+
+
+def show_missing(role: Role, event: Event) -> RoleOutcome:
+    """It is said, and asking goes on."""
+    text = f"{role.case_id}: {role.name}"
+    return role, (RaiseAlarm(key=role.vacancy, kind=MISSING, text=text),)
 
 
 def adopt(role: Role, event: Event) -> RoleOutcome:
     """A dial of ours lives in Asterisk that our own books do not have."""
     assert isinstance(event, CaseFound)
-    numbers = {dial: number_of(role, dial) for dial in event.dials}
+    numbers = {dial: number_of(role, dial) for dial in event.dials if role.owns(dial)}
     dial = max(numbers, key=lambda one: numbers[one])
     number = max(role.asked, numbers[dial])
-    return replace(role, asked=number, dial=dial, sent_at=event.at), ()
+    return watched(replace(role, asked=number, dial=dial, sent_at=event.at), event)
 
 
 def number_of(role: Role, dial: str) -> int:
@@ -168,6 +215,7 @@ def number_of(role: Role, dial: str) -> int:
 def fill(role: Role, event: Event) -> RoleOutcome:
     """Somebody is there; an asking that goes on elsewhere is withdrawn."""
     settled = settle(role)
+    role = replace(role, vacant_since=None)
     if role.state not in (State.ASKED, State.UNCERTAIN) or brought(event, role.dial):
         return role, settled
     return role, (*settled, withdrawal(role.dial))
@@ -186,20 +234,27 @@ def brought(event: Event, dial: str) -> bool:
 
 def settle(role: Role) -> tuple[Effect, ...]:
     return (
-        StopTimer(name=TRY_AGAIN),
+        StopTimer(name=role.again),
+        StopTimer(name=role.missing),
         EndAlarm(key=role.trouble),
         EndAlarm(key=role.uncertain),
+        EndAlarm(key=role.vacancy),
     )
 
 
 def close(role: Role, event: Event) -> RoleOutcome:
     open_dial = role.state in (State.ASKED, State.COMING, State.UNCERTAIN)
-    return role, (*settle(role), *((withdrawal(role.dial),) if open_dial else ()))
+    return replace(role, leg="", vacant_since=None), (
+        *settle(role),
+        *((withdrawal(role.dial),) if open_dial else ()),
+    )
 
 
 # Every row that is not named leaves the role as it is: late news of an older asking.
 def rows(state: State, **named: Rule[State, Role]) -> dict[Trigger, Rule[State, Role]]:
     stays: dict[Trigger, Rule[State, Role]] = dict.fromkeys(Trigger, Rule(state, nothing))
+    if state not in (State.FILLED, State.OVER):
+        stays[Trigger.STILL_MISSING] = Rule(state, show_missing)
     return stays | {Trigger[name]: rule for name, rule in named.items()}
 
 

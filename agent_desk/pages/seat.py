@@ -29,8 +29,11 @@ async def show(request: web.Request) -> web.StreamResponse:
     extension = asked if asked in names else ""
     async with desk.database.reading() as session:
         view = await _view(request, session, extension) if extension else None
+        shown = desk.feed.of_call(view.call.id) if view else {}
         context: dict[str, Any] = {
             "view": view,
+            "roles": shown.get("roles", ()),
+            "rings": extension in shown.get("rings", ()),
             "last": await _last(session, view) if view else (),
         }
     typed = typed_in(view) | {"back": f"/seat?{urlencode({'seat': extension})}"} if view else {}

@@ -26,7 +26,7 @@ function look() {
   const now = JSON.stringify(mine());
   if (now === known) return;
   known = now;
-  const rings = mine().find(([, item]) => item.state === "ringing" && item.at.includes(seat));
+  const rings = mine().find(([, item]) => item.rings.includes(seat));
   announce(rings ? rings[1].who || rings[1].number || "?" : "");
   readAgain();
 }
@@ -86,6 +86,7 @@ follow({
   },
   put(kind, key, item) {
     if (kind === "call") calls.set(key, item);
+    if (kind === "emergency" && key === main().dataset.call) readAgain();
     if (kind === "order" && main().querySelector(`a[href="/orders/${CSS.escape(key)}"]`)) readAgain();
     look();
   },

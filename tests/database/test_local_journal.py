@@ -44,6 +44,7 @@ from workflows.runner import Runner
 
 CASE: Final = "n-1.1"
 DIAL: Final = f"{CASE}-A1"
+OF_B: Final = f"{CASE}-B1"
 
 
 def opened() -> Event:
@@ -146,7 +147,8 @@ async def rows(centre: Centre) -> tuple[list[str], list[str], list[tuple[str, st
 EVERYTHING: Final = (
     [f"{CASE} closed"],
     ["RoomOpened", "DialAttempted", "DialAnswered", "PersonJoined", "ElderGone"],
-    [(DIAL, "answered", True)],
+    # Nobody came for role B before the elder hung up.
+    [(DIAL, "answered", True), (OF_B, "cancelled", False), (f"{OF_B}/cancel", "", False)],
 )
 
 

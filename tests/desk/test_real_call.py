@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from asterisk_conf.sounds import PROMPTS
 from tests.audio import find_prompt, loud_seconds, tone_seconds
 from tests.desk.conftest import sign_in
+from tests.desk.looks import look_at
 from tests.desk.test_calls import until
 from tests.house import Town, call_of, ended_call, listen, running, town_of, write_config
 from tests.observer import wait_until
@@ -171,6 +172,44 @@ def test_a_one_key_terminal_calls_before_all_others_and_the_seat_sees_whose_it_i
     for address in (f"/calls/{call_id}", elder_page):
         page.goto(address)
         expect(page.locator("main")).to_contain_text(said)
+    town.assert_silent()
+
+
+@pytest.mark.row("EMG-01")
+def test_a_seat_starts_the_rescue_and_sees_who_has_which_role(
+    page: Page, town: Town, outside: Outside
+) -> None:
+    """In the middle of an ordinary talk; nobody else is free here, and that is said everywhere."""
+    outside(town.house.enter_elder, "测试老人戊", "+8613800000058")
+    phone = town.carrier.phone("1001").answers(0.2, 740)
+    page.goto("/seat?seat=1001")
+    since = len(town.observer.events)
+    elder = town.carrier.call("96102", "13800000058", tone=480).wait_talking()
+    call_id = call_of(town, since)
+    town.observer.wait_for("AgentConnect", 45, since)
+    expect(page.get_by_role("heading", name="测试老人戊")).to_be_visible(timeout=15_000)
+    look_at(page, "seat-may-start-the-rescue")
+    page.get_by_role("button", name="启动紧急救援").click()
+    roles = page.locator("#seat-state .roles li")
+    expect(roles).to_have_count(2, timeout=10_000)
+    expect(roles.nth(0)).to_contain_text(re.compile(r"A\s*对外联系救援\s*您"))
+    expect(roles.nth(1)).to_contain_text(re.compile(r"B\s*陪伴老人\s*空缺"))
+    expect(page.locator("#seat-state")).to_contain_text("紧急")
+    expect(page.get_by_role("button", name="启动紧急救援")).to_have_count(0)
+    look_at(page, "seat-in-a-rescue")
+    talking = phone.legs()[-1]
+    listen(talking, 1, 480)
+    listen(elder, 1, 740)
+    page.goto("/")
+    row = page.locator("#calls tr", has_text="测试老人戊")
+    expect(row).to_contain_text("A")
+    alarm = page.locator("#alarms li", has=page.locator(f"a[href='/calls/{call_id}']"))
+    expect(alarm).to_contain_text("还缺一个坐席角色", timeout=30_000)
+    elder.hang_up()
+    expect(alarm).to_have_count(0)
+    page.goto("/record")
+    expect(page.locator("main")).to_contain_text("判定为紧急情况")
+    assert outside(ended_call, town.house, call_id).entry == "emergency"
     town.assert_silent()
 
 

@@ -47,10 +47,13 @@ def differences(site: Site) -> list[str]:
 def shown_in(snapshot: dict[str, Any]) -> Picture:
     picture: Picture = {"trusted": bool(snapshot) and not WRONG & kinds(snapshot)}
     calls = {call["id"]: call for call in snapshot.get("calls", ())}
+    cases = {case["id"]: case for case in snapshot.get("emergencies", ())}
     for id_, call in calls.items():
         picture[f"call {id_}"] = shown_call(call)
         if call["entry"] == "emergency":
             picture[f"room {id_}"] = True
+            if seats := seats_with(cases.get(id_)):
+                picture[f"call {id_}"] = f"talks with {', '.join(seats)}"
     for id_ in sorted(calls, key=lambda one: calls[one]["queued_at"] or ""):
         call = calls[id_]
         if call["state"] in ("waiting", "ringing") and call["entry"] != "emergency":
@@ -60,6 +63,12 @@ def shown_in(snapshot: dict[str, Any]) -> Picture:
     for seat in snapshot.get("seats", ()):
         picture[f"seat {seat['extension']}"] = seat["state"]
     return picture
+
+
+def seats_with(case: dict[str, Any] | None) -> list[str]:
+    """The seats in the room of an emergency: there may be two, and each has a role."""
+    people = case["people"] if case else ()
+    return sorted(person["who"] for person in people if person["party"] == "seat")
 
 
 def kinds(snapshot: dict[str, Any]) -> set[str]:

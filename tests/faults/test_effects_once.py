@@ -65,7 +65,7 @@ def seats_in(town: Town, case: str) -> list[Message]:
 
 
 def dials(town: Town, case: str, since: int) -> list[str]:
-    """The ids of our dials that Asterisk has seen, in order."""
+    """The ids of our dials for role A that Asterisk has seen, in order."""
     made = town.observer.find("Newchannel", since)
     return [m["Uniqueid"] for m in made if m["Uniqueid"].startswith(f"{case}-A")
             and not m["Uniqueid"].endswith("-2")]  # fmt: skip
@@ -96,7 +96,10 @@ def assert_heard_each_other(town: Town, elder: Leg, seat: Leg) -> None:
 
 
 def closed(house: House, case: str) -> dict[str, Outbox]:
-    """The dials of the case, once the database has its end."""
+    """The dials for role A of the case, once the database has its end.
+
+    For role B it is rung all the while; there is nobody to come.
+    """
 
     async def over(session: AsyncSession) -> bool:
         row = await session.get(Case, (emergency.PROCESS.name, case))
@@ -104,7 +107,9 @@ def closed(house: House, case: str) -> dict[str, Outbox]:
 
     async def rows(session: AsyncSession) -> dict[str, Outbox]:
         found = await session.scalars(
-            select(Outbox).where(Outbox.case_id == case, Outbox.kind == "CallSeat")
+            select(Outbox).where(
+                Outbox.case_id == case, Outbox.kind == "CallSeat", Outbox.id.contains("-A")
+            )
         )
         return {row.id: row for row in found}
 
@@ -155,7 +160,8 @@ def test_an_elder_and_the_next_free_seat_hear_each_other(town: Town) -> None:
     wait_together(town, case, since)
     assert_dialled_once(town, case, since)
     seat = town.carrier.phone("1001").wait_ringing().wait_talking()
-    town.carrier.phone("1002").legs()[-1].wait_ended()
+    other = town.carrier.phone("1002")
+    wait_until(lambda: not other.legs()[-1].has_ended, 5, "it rings for role B")
     assert_heard_each_other(town, elder, seat)
     row = ended_call(town.house, case)
     assert (row.entry, row.result, row.seat) == ("emergency", "answered", "1001")
@@ -167,7 +173,7 @@ def test_an_elder_and_the_next_free_seat_hear_each_other(town: Town) -> None:
     assert [row.result for row in effects.values()] == ["answered"]
     assert all(row.attempted_at and row.done_at for row in effects.values())
     told = events_of(town.house, case)
-    assert told[:2] == ["RoomOpened", "DialAttempted"]
+    assert told[:3] == ["RoomOpened", "DialAttempted", "DialAttempted"]
     assert "TookOver" not in told, "the dialplan need not act while we do"
 
 
@@ -229,9 +235,10 @@ def test_killed_and_the_seat_hung_up_meanwhile(town: Town) -> None:
     second = town.carrier.phone("1001").wait_ringing()
     town.observer.wait_for("Rescue", 15, since, Step="controller")
     listen(second, 2)
-    assert_dialled_once(town, case, since)
+    assert len(seats_in(town, case)) == 1
     assert_heard_each_other(town, elder, second)
-    assert list(closed(town.house, case)) == [f"{case}-A1"]
+    # Who was asked for role B may have brought the seat back; then A is asked for anew.
+    assert list(closed(town.house, case))[:1] == [f"{case}-A1"]
 
 
 def test_killed_between_noting_the_dial_and_sending_it(town: Town) -> None:

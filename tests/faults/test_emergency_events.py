@@ -60,6 +60,7 @@ from workflows.machine import Rule, nothing
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 CASE: Final = "n-1.1"
 FIRST, SECOND = f"{CASE}-A1", f"{CASE}-A2"
+FOR_B, AGAIN_B = f"{CASE}-B1", f"{CASE}-B2"
 
 
 def person(leg: str, effect: str = "", party: str = "seat") -> Person:
@@ -128,8 +129,22 @@ def play(*events: Event) -> tuple[Emergency, list[Effect]]:
     return case, asked
 
 
-def dials(effects: Iterable[Effect]) -> list[str]:
-    return [effect.id for effect in effects if isinstance(effect, CallSeat)]
+def dials(effects: Iterable[Effect], name: str = "A") -> list[str]:
+    """The askings for one role."""
+    calls = [effect for effect in effects if isinstance(effect, CallSeat)]
+    return [call.id for call in calls if call.role == name]
+
+
+def withdrawn(effects: Iterable[Effect]) -> list[str]:
+    return [effect.dial for effect in effects if isinstance(effect, CancelDial)]
+
+
+def role_a(case: Emergency) -> role.Role:
+    return case.roles[0]
+
+
+def role_b(case: Emergency) -> role.Role:
+    return case.roles[1]
 
 
 class Node(NamedTuple):
@@ -160,29 +175,38 @@ def after(node: Node, event: Event) -> Node:
     return Node(case, frozenset(alarms), frozenset(timers))
 
 
-def possible(node: Node) -> list[Event]:
+Walk = tuple[tuple[str, ...], tuple[tuple[str, str], ...], tuple[int, int]]
+"""Of which dials the facts speak, who comes and goes and by which, and how often each role asks."""
+OF_A: Final[Walk] = ((FIRST, SECOND), (("s1", FIRST), ("s2", "")), (2, 1))
+OF_BOTH: Final[Walk] = ((FIRST, FOR_B), (("s1", FIRST), ("s2", FOR_B)), (1, 1))
+
+
+def possible(node: Node, walk: Walk = OF_A) -> list[Event]:
     """Every fact that may come next; late and odd ones too."""
+    spoken_of, people, _ = walk
+    last, _ = people[-1]
     events = [
         *(opened(), took_over(), handed_back(), elder_left(), gone()),
-        *(joined("s1", FIRST), joined("s2"), joined("c1", party="contact")),
-        *(left("s1"), left("s2"), left("c1")),
+        *(joined(leg, effect) for leg, effect in people),
+        *(left(leg) for leg, _ in people),
         *(found(owner) for owner in Owner),
-        *(found(owner, person("s2")) for owner in Owner),
+        *(found(owner, person(last)) for owner in Owner),
         found(Owner.DIALPLAN, dials=(FIRST,)),
         *(fired(name) for name in node.timers),
     ]
-    for effect in (FIRST, SECOND):
+    for effect in spoken_of:
         events += [attempted(effect), answered(effect), failed(effect)]
-        events += [lost(effect), lost(effect, 1)]
+        if walk is OF_A:
+            events += [lost(effect), lost(effect, 1)]
     return events
 
 
-def walk() -> set[Node]:
-    """Every state in which the case can be, up to the third asking.
+def walked(walk: Walk) -> set[Node]:
+    """Every state in which the case can be, up to one asking more of a role than the walk says.
 
-    The facts speak of the first dial and of the second. With two askings one of them is the old
-    dial and the other the new one; after the third both are old, and nothing new can be learned.
-    What comes after the end is for test_a_closed_case_stays_closed_and_asks_for_nothing.
+    With two askings of one role one of them is the old dial and the other the new one; after the
+    third both are old, and nothing new can be learned. What comes after the end is for
+    test_a_closed_case_stays_closed_and_asks_for_nothing.
     """
     seen: set[Node] = set()
     waiting = deque(after(Node(begin(e), frozenset(), frozenset()), e) for e in (
@@ -194,21 +218,26 @@ def walk() -> set[Node]:
         if node in seen:
             continue
         seen.add(node)
-        if node.case.role_a.asked <= 2 and node.case.state is not State.CLOSED:
-            waiting.extend(after(node, event) for event in possible(node))
+        asked = zip(node.case.roles, walk[2], strict=True)
+        if node.case.state is not State.CLOSED and all(one.asked <= most for one, most in asked):
+            waiting.extend(after(node, event) for event in possible(node, walk))
     return seen
 
 
-@pytest.fixture(scope="module")
-def everywhere() -> set[Node]:
-    return walk()
+@pytest.fixture(scope="module", params=[OF_A, OF_BOTH], ids=["of A", "of both"])
+def everywhere(request: pytest.FixtureRequest) -> set[Node]:
+    return walked(request.param)
 
 
 def is_cared_for(node: Node) -> bool:
+    """Each role has somebody, or one is asked, or it is shown, or the dialplan acts."""
     case = node.case
-    on_the_way = case.role_a.state in (role.State.ASKED, role.State.COMING)
     elsewhere = case.owner is Owner.DIALPLAN or not case.elder_is_in
-    return bool(seats(case) or on_the_way or node.alarms or elsewhere)
+    moving = (role.State.FILLED, role.State.ASKED, role.State.COMING)
+    return all(
+        elsewhere or one.state in moving or {one.trouble, one.uncertain} & node.alarms
+        for one in case.roles
+    )
 
 
 def test_in_no_order_of_events_is_an_elder_forgotten(everywhere: set[Node]) -> None:
@@ -219,9 +248,12 @@ def test_in_no_order_of_events_is_an_elder_forgotten(everywhere: set[Node]) -> N
 
 def test_no_waiting_lasts_for_ever(everywhere: set[Node]) -> None:
     """Whatever is neither done nor asked for has a clock, and so has an elder who is alone."""
-    for case, _, timers in everywhere:
-        if case.role_a.state in (role.State.COMING, role.State.FAILED, role.State.UNCERTAIN):
-            assert role.TRY_AGAIN in timers, case
+    for case, alarms, timers in everywhere:
+        for one in case.roles if case.state is not State.CLOSED else ():
+            if one.state in (role.State.COMING, role.State.FAILED, role.State.UNCERTAIN):
+                assert one.again in timers, case
+            if one.state not in (role.State.FILLED, role.State.OPEN):
+                assert one.missing in timers or one.vacancy in alarms, case
         is_idle = case.state is State.ALONE and not case.is_left
         assert not is_idle or NOBODY_CAME in timers, case
         waits = case.owner is Owner.DIALPLAN and is_idle
@@ -237,10 +269,10 @@ def test_a_closed_case_stays_closed_and_asks_for_nothing(everywhere: set[Node]) 
     closed = [node for node in everywhere if node.case.state is State.CLOSED]
     assert closed
     for node in closed:
-        assert node.case.role_a.state is role.State.OVER
+        assert {one.state for one in node.case.roles} == {role.State.OVER}
         assert node.alarms == ({unreached_of(node.case)} if node.case.is_unreached else frozenset())
         assert not node.timers
-    for node in closed[::20]:
+    for node in closed[::50]:
         for event in possible(node):
             case, effects = step(node.case, event)
             assert case.state is State.CLOSED
@@ -252,7 +284,10 @@ def test_the_state_says_whether_a_seat_is_with_the_elder(everywhere: set[Node]) 
         if case.state is State.CLOSED:
             continue
         assert (case.state is State.ACCOMPANIED) == bool(seats(case)), case
-        assert (case.role_a.state is role.State.FILLED) <= bool(seats(case)), case
+        legs = {person.leg for person in seats(case)}
+        for one in case.roles:
+            assert (one.state is role.State.FILLED) == (one.leg in legs), case
+        assert role_a(case).leg != role_b(case).leg or not role_a(case).leg, "one seat, one role"
 
 
 def test_every_fact_has_a_row_everywhere() -> None:
@@ -260,16 +295,16 @@ def test_every_fact_has_a_row_everywhere() -> None:
     assert all(set(rows) == set(role.Trigger) for rows in role.TABLE.values())
 
 
-def test_an_elder_in_the_room_asks_for_one_seat() -> None:
-    case, asked = play(opened(), opened(), attempted())
-    assert dials(asked) == [FIRST]
+def test_an_elder_in_the_room_asks_for_one_seat_of_each_role() -> None:
+    case, asked = play(opened(), opened(), attempted(), attempted(FOR_B))
+    assert (dials(asked), dials(asked, "B")) == ([FIRST], [FOR_B])
     assert unsent(case) == ()
     assert is_wanted(case, CallSeat(id=FIRST, case_id=CASE, role="A"))
 
 
 def test_the_seat_answers_comes_and_goes_and_the_next_is_asked() -> None:
     case, asked = play(opened(), attempted(), answered(), joined("s1", FIRST))
-    assert (case.state, case.role_a.state) == (State.ACCOMPANIED, role.State.FILLED)
+    assert (case.state, role_a(case).state) == (State.ACCOMPANIED, role.State.FILLED)
     assert not [effect for effect in asked if isinstance(effect, CancelDial)]
     case, effects = step(case, left("s1"))
     assert case.state is State.ALONE
@@ -278,14 +313,14 @@ def test_the_seat_answers_comes_and_goes_and_the_next_is_asked() -> None:
 
 def test_a_seat_that_answered_and_never_came_is_replaced() -> None:
     case, _ = play(opened(), attempted(), answered())
-    case, effects = step(case, fired(role.TRY_AGAIN))
+    case, effects = step(case, fired(f"{role.TRY_AGAIN}/A"))
     assert dials(effects) == [SECOND]
-    assert [e.dial for e in effects if isinstance(e, CancelDial)] == [FIRST]
+    assert withdrawn(effects) == [FIRST]
 
 
 def test_a_seat_that_the_dialplan_brought_stops_our_own_ringing() -> None:
     _, asked = play(opened(), attempted(), took_over(), joined("s9"))
-    assert [e.dial for e in asked if isinstance(e, CancelDial)] == [FIRST]
+    assert withdrawn(asked) == [FIRST]
 
 
 def test_while_the_dialplan_acts_nobody_else_is_rung_and_after_it_nobody_twice() -> None:
@@ -301,7 +336,7 @@ def test_while_the_dialplan_acts_nobody_else_is_rung_and_after_it_nobody_twice()
 def test_an_unsent_dial_is_not_sent_beside_the_ringing_of_the_dialplan() -> None:
     """Two seats might come; it is asked for anew when the case is ours again."""
     case, _ = play(opened(), took_over())
-    (first,) = unsent(case)
+    first, _ = unsent(case)
     case, effects = step(case, attempted())
     assert not is_wanted(case, first)
     assert CancelDial(id=f"{FIRST}/cancel", dial=FIRST) in effects
@@ -321,7 +356,7 @@ def test_a_living_dial_is_adopted_and_not_repeated() -> None:
     assert dials(asked) == [FIRST]
     case, asked = play(found(Owner.CONTROLLER, dials=(SECOND,)))
     assert dials(asked) == []
-    assert (case.role_a.dial, case.role_a.state) == (SECOND, role.State.ASKED)
+    assert (role_a(case).dial, role_a(case).state) == (SECOND, role.State.ASKED)
 
 
 def test_an_uncertain_dial_is_shown_and_waits_for_those_who_see_it() -> None:
@@ -333,10 +368,10 @@ def test_an_uncertain_dial_is_shown_and_waits_for_those_who_see_it() -> None:
     assert dials(effects) == [SECOND]
     with pytest.raises(NotAllowed):
         step(by_hand, CallAgain(case_id=CASE, at=NOW, by="张敏"))
-    _, effects = step(case, fired(role.TRY_AGAIN))
+    _, effects = step(case, fired(f"{role.TRY_AGAIN}/A"))
     assert dials(effects) == [SECOND]
     case, effects = step(case, joined("s1", FIRST))
-    assert case.role_a.state is role.State.FILLED
+    assert role_a(case).state is role.State.FILLED
     assert EndAlarm(key=alarm.key) in effects
 
 
@@ -349,7 +384,7 @@ def test_an_uncertain_dial_that_nobody_sees_is_shown_and_repeated_at_once() -> N
 def test_a_failed_dial_is_shown_and_tried_again() -> None:
     case, asked = play(opened(), attempted(), failed())
     assert any(isinstance(effect, RaiseAlarm) for effect in asked)
-    _, effects = step(case, fired(role.TRY_AGAIN))
+    _, effects = step(case, fired(f"{role.TRY_AGAIN}/A"))
     assert dials(effects) == [SECOND]
     withdrawn, *_ = [e for e in effects if isinstance(e, CancelDial | CallSeat)]
     assert isinstance(withdrawn, CancelDial), "what was judged to have failed may live"
@@ -359,7 +394,14 @@ def test_a_failed_dial_is_shown_and_tried_again() -> None:
 def test_only_an_elder_who_is_there_begins_a_case() -> None:
     for event in (opened(), found(Owner.CONTROLLER)):
         assert begin(event).id == CASE
-    for late in (failed(), attempted(), fired(role.TRY_AGAIN), joined("s1"), left("s1"), gone()):
+    for late in (
+        failed(),
+        attempted(),
+        fired(f"{role.TRY_AGAIN}/A"),
+        joined("s1"),
+        left("s1"),
+        gone(),
+    ):
         with pytest.raises(NotFound):
             begin(late)
 
@@ -372,7 +414,7 @@ def test_when_nobody_comes_the_dialplan_is_let_act_too() -> None:
     case, effects = step(case, joined("c1", party="contact"))
     assert not is_ours(case), "the dialplan would hand back, and its ringing of the seats end"
     assert EndAlarm(key=alarm.key) not in effects
-    assert case.role_a.state is role.State.ASKED, "a contact is no seat"
+    assert role_a(case).state is role.State.ASKED, "a contact is no seat"
     case, effects = step(case, handed_back())
     assert not is_ours(case)
     case, effects = step(case, joined("s1"))
@@ -404,15 +446,69 @@ def test_a_controller_that_comes_and_goes_keeps_no_elder_alone() -> None:
     assert watches(effects) == [NOBODY_S]
 
 
-def test_a_second_seat_keeps_the_role_when_the_first_leaves() -> None:
-    case, asked = play(opened(), attempted(), joined("s1", FIRST), joined("s2"), left("s1"))
-    assert dials(asked) == [FIRST]
+def test_both_roles_are_asked_for_at_once_and_the_first_to_come_is_a() -> None:
+    case, asked = play(opened(), attempted(FIRST), attempted(FOR_B))
+    assert (dials(asked), dials(asked, "B")) == ([FIRST], [FOR_B])
+    case, effects = step(case, joined("s1", FIRST))
+    assert role_a(case).leg == "s1"
+    assert withdrawn(effects) == [], "B is asked for still"
+    case, effects = step(case, joined("s2", FOR_B))
+    assert role_b(case).leg == "s2"
+    assert withdrawn(effects) == []
+
+
+def test_whom_the_dialplan_brought_has_the_first_role_that_nobody_has() -> None:
+    case, asked = play(opened(), attempted(FIRST), attempted(FOR_B), took_over(), joined("s9"))
+    assert (role_a(case).leg, role_b(case).leg) == ("s9", "")
+    assert withdrawn(asked) == [FIRST]
+    case, effects = step(case, joined("s8"))
+    assert role_b(case).leg == "s8"
+    assert withdrawn(effects) == [FOR_B]
+
+
+@pytest.mark.parametrize("gone_leg", ["s1", "s2"])
+def test_when_one_seat_leaves_the_other_carries_on_and_the_role_is_filled_again(
+    gone_leg: str,
+) -> None:
+    case, _ = play(opened(), joined("s1", FIRST), joined("s2", FOR_B))
+    case, effects = step(case, left(gone_leg))
     assert case.state is State.ACCOMPANIED
+    kept, lost_one = (role_b, role_a) if gone_leg == "s1" else (role_a, role_b)
+    assert kept(case).state is role.State.FILLED
+    assert lost_one(case).state is role.State.ASKED
+    assert [d for name in "AB" for d in dials(effects, name)] == [lost_one(case).dial]
+
+
+def test_a_third_seat_in_the_room_takes_over_a_role_that_is_left() -> None:
+    case, _ = play(opened(), joined("s1", FIRST), joined("s2", FOR_B), joined("s3"))
+    case, effects = step(case, left("s1"))
+    assert role_a(case).leg == "s3"
+    assert dials(effects) == dials(effects, "B") == []
+
+
+def test_that_a_role_has_nobody_is_shown_until_somebody_has_it() -> None:
+    case, asked = play(opened(), joined("s1", FIRST))
+    (watch,) = [e for e in asked if isinstance(e, StartTimer) and e.name == role_b(case).missing]
+    assert watch.after_s == role.MISSING_S
+    case, effects = step(case, fired(watch.name))
+    alarm = next(effect for effect in effects if isinstance(effect, RaiseAlarm))
+    assert (alarm.kind, alarm.text) == (role.MISSING, f"{CASE}: B")
+    case, effects = step(case, failed(FOR_B))
+    case, effects = step(case, fired(role_b(case).again))
+    assert not [e for e in effects if isinstance(e, StartTimer)], "the time is not begun again"
+    case, effects = step(case, joined("s2", AGAIN_B))
+    assert EndAlarm(key=alarm.key) in effects
+
+
+def test_a_dial_of_each_role_that_lives_is_adopted() -> None:
+    case, asked = play(found(Owner.CONTROLLER, dials=(FOR_B, SECOND)))
+    assert (role_a(case).dial, role_b(case).dial) == (SECOND, FOR_B)
+    assert dials(asked) == dials(asked, "B") == []
 
 
 def test_the_elders_end_ends_the_ringing() -> None:
     case, asked = play(opened(), attempted(), gone())
-    assert [e.dial for e in asked if isinstance(e, CancelDial)] == [FIRST]
+    assert withdrawn(asked) == [FIRST, FOR_B]
     assert replace(case, state=State.CLOSED) == case
     assert not is_ours(case)
     assert not has_elder(case)

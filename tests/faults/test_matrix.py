@@ -111,7 +111,9 @@ def test_seats_who_pause_see_whose_emergency_rings(site: Site, fault: str) -> No
     scene = dial(site, EMERGENCY)
     rung = {(seat, scene.call_id) for seat in site.phones}
     wait_until(
-        lambda: {(one["seat"], one["call"]) for one in site.picture()["ringing"]} == rung, 20, "cards"
+        lambda: {(one["seat"], one["call"]) for one in site.picture()["ringing"]} == rung,
+        20,
+        "cards",
     )
     assert_true_picture(site)
     scene.goes_on()

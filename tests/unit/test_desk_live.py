@@ -16,9 +16,10 @@ import pytest
 from agent_desk.feed import BoardFeed
 from agent_desk.live import JUST_ENDED, Picture
 from sql import codec
+from workflows import emergency
 from workflows.call_facts import Call, Direction, Leg, Result, State
 from workflows.errors import StoreDown
-from workflows.events import Entry, KnownElder
+from workflows.events import Entry, KnownElder, Person, PersonJoined, RoomOpened
 
 NOON = datetime(2026, 4, 18, 12, tzinfo=UTC)
 
@@ -333,3 +334,30 @@ def test_step_by_step_it_shows_what_a_fresh_look_shows(picture: Picture, seed: i
     fresh = Picture(["hotline", "emergency"], {"1001": "李敏"}, lambda number: f"{number[:3]}*")
     fresh.take("snapshot", snapshot(*picture._calls.values()))
     assert {key: shown for key, shown in board.items() if shown is not None} == fresh.items()
+
+
+def test_in_an_emergency_each_seat_is_shown_with_its_role_and_who_is_still_rung_sees_it(
+    picture: Picture,
+) -> None:
+    """The second seat's card is there although the first one talks already."""
+    opened = RoomOpened(case_id="call", at=at(0))
+    case, _ = emergency.step(emergency.begin(opened), opened)
+    came = PersonJoined(
+        case_id="call", at=at(3), person=Person(leg="leg", party="seat", who="1001")
+    )
+    case, _ = emergency.step(case, came)
+    take(picture, replace(waiting("call", 0, "emergency"), state=State.TALKING, seat="1001"))
+    picture.take("emergency", codec.dump(case))
+    picture.take("ringing", {"call": "call", "seat": "1002", "leg": "leg2", "at": ""})
+    shown = item(picture, "call")
+    assert shown["seats"] == ["A 李敏 1001"]
+    assert (shown["at"], shown["rings"]) == (["1001", "1002"], ["1002"])
+    assert [(one["role"], one["at"]) for one in shown["roles"]] == [("A", "1001"), ("B", "")]
+    picture.take("ringing_over", {"call": "call", "leg": "leg2"})
+    assert item(picture, "call")["at"] == ["1001"]
+
+
+def test_an_alarm_about_a_role_is_named_by_its_call(picture: Picture) -> None:
+    alarm = {"key": "role missing/call/B", "kind": "role missing", "text": "call: B"}
+    picture.take("alarm", alarm)
+    assert picture.items()["alarm", alarm["key"]]["call"] == "call"
