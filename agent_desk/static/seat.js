@@ -26,7 +26,9 @@ function look() {
   const now = JSON.stringify(mine());
   if (now === known) return;
   known = now;
-  const rings = mine().find(([, item]) => item.rings.includes(seat));
+  const rings = mine().find(
+    ([, item]) => item.rings.includes(seat) || (item.state === "ringing" && item.at.includes(seat)),
+  );
   announce(rings ? rings[1].who || rings[1].number || "?" : "");
   readAgain();
 }
