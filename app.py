@@ -73,7 +73,7 @@ async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> Non
 
 async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
     """What takes long: so far, making recordings. And AstDB is copied to the disk."""
-    from asterisk_conf.instance import run_start_script
+    from asterisk_conf.instance import identity_of, run_start_script, service_user
     from control import Controller
     from recordings.worker import RecordingRound
     from sql.engine import Database
@@ -94,7 +94,7 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
 
     async def keep_astdb() -> None:
         while True:
-            await run_start_script(home.asterisk, "keep")
+            await run_start_script(home.asterisk, "keep", **identity_of(service_user()))
             await asyncio.sleep(ASTDB_KEPT_EVERY_S)
 
     try:

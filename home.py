@@ -245,7 +245,9 @@ def write_atomically(file: Path, text: str, mode: int = 0o644) -> None:
     """Replace a file as a whole: a reader, or a crash, never meets half of it."""
     beside = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        # As root in a folder of another user: nothing that is laid there is followed.
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()

@@ -35,6 +35,7 @@ from workflows.events import (
     CallArrived,
     CallEnded,
     CallVanished,
+    Entry,
     Event,
     LegEnded,
     SeatAnswered,
@@ -119,7 +120,10 @@ class LivePicture:
         """This node's calls that have not ended, by id, from the database."""
         return {
             c.id: OpenCall(
-                c.state.value, tuple(leg.id for leg in c.legs if leg.ended_at is None), c.seat
+                c.state.value,
+                tuple(leg.id for leg in c.legs if leg.ended_at is None),
+                c.seat,
+                c.entry is Entry.EMERGENCY,
             )
             for c in await self._our_calls()
         }

@@ -118,6 +118,7 @@ class Instance:
         """Write START_SCRIPT, which starts it as rendered and keeps its database in memory.
 
         It is one file and needs nothing of ours: so it works also while we are being upgraded.
+        One that is right already is left alone: also a full disk lets Asterisk start again.
         """
         words = " ".join(shlex.quote(word) for word in (*self._command, "-f", "-n"))
         name = hashlib.sha256(os.fsencode(self.root)).hexdigest()[:16]
@@ -127,7 +128,13 @@ class Instance:
             f"memory={MEMORY}/careline-{name}\n"
             f"asterisk() {{ exec {words}; }}\n" + SCRIPT.read_text("utf-8")
         )
-        write_atomically(self.root / START_SCRIPT, text)
+        script = self.root / START_SCRIPT
+        if script.exists() and script.read_text("utf-8") == text:
+            return
+        write_atomically(script, text, mode=0o600)
+        if self._user:
+            owner = self._identity()
+            os.chown(script, owner["user"], owner["group"])
 
     @property
     def pid(self) -> int | None:
@@ -189,15 +196,7 @@ class Instance:
             )
 
     def _identity(self) -> dict[str, Any]:
-        if not self._user:
-            return {}
-        try:
-            entry = pwd.getpwnam(self._user)
-        except KeyError:
-            raise AsteriskFailed(
-                f"there is no user {self._user!r} on this machine; `./careline prepare` makes it"
-            ) from None
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        return identity_of(self._user)
 
     def _spawn(self) -> None:
         self.write_start()
@@ -290,6 +289,9 @@ class Instance:
 
     async def stop(self, within: float = 5.0) -> None:
         """End it now, with whatever calls it has; by force when it does not go by itself."""
+        if self.pid is None and self._child is None:
+            # One that we do not know of may live, with its database in memory.
+            return
         if self.pid is not None:
             with contextlib.suppress(AsteriskFailed):
                 await self.cli("core stop now", within=2.0)
@@ -309,6 +311,19 @@ class Instance:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 await self.wait()
+
+
+def identity_of(user: str) -> dict[str, Any]:
+    """As whom a process of Asterisk's is started; empty for ourselves. Raises AsteriskFailed."""
+    if not user:
+        return {}
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise AsteriskFailed(
+            f"there is no user {user!r} on this machine; `./careline prepare` makes it"
+        ) from None
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
 
 async def run_start_script(root: Path, word: str, **identity: Any) -> bool:

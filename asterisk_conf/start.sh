@@ -10,8 +10,8 @@ keep() {
     inside=$memory/astdb.sqlite3
     [ -O "$memory" ] && [ -e "$inside" ] || return 0
     # What Asterisk is just writing is copied the next time.
-    if [ ! -e "$inside-journal" ] && cp -p "$inside" lib/astdb.new &&
-        cmp -s "$inside" lib/astdb.new && [ ! -e "$inside-journal" ]; then
+    if [ -s "$inside" ] && [ ! -e "$inside-journal" ] && cp -p "$inside" lib/astdb.new &&
+        cmp -s "$inside" lib/astdb.new && [ ! -e "$inside-journal" ] && sync lib/astdb.new; then
         mv lib/astdb.new lib/astdb.sqlite3
     else
         rm -f lib/astdb.new
@@ -30,14 +30,19 @@ place=../lib
 if [ "$(id -u)" -lt 1000 ] && mkdir -p -m 700 "$memory" 2>/dev/null &&
     [ -O "$memory" ] && [ ! -L "$memory" ]; then
     place=$memory
-    if [ lib/astdb.sqlite3 -nt "$memory/astdb.sqlite3" ] || [ ! -e "$memory/astdb.sqlite3" ]; then
-        rm -f "$memory"/astdb.sqlite3*
-        [ ! -e lib/astdb.sqlite3 ] || cp -p lib/astdb.sqlite3 "$memory/new"
-        [ ! -e "$memory/new" ] || mv "$memory/new" "$memory/astdb.sqlite3"
+    inside=$memory/astdb.sqlite3
+    if [ -e lib/astdb.sqlite3 ] && { [ lib/astdb.sqlite3 -nt "$inside" ] || [ ! -e "$inside" ]; }; then
+        if cp -p lib/astdb.sqlite3 "$memory/new"; then
+            rm -f "$inside-journal"
+            mv "$memory/new" "$inside"
+        else
+            rm -f "$memory/new"
+            place=../lib
+        fi
     fi
 fi
 [ "$(readlink run/db)" = "$place" ] || ln -sfn "$place" run/db
 
-# The kernel keeps the pid over exec.
-echo $$ >run/started.new && mv run/started.new run/started.pid
+# The kernel keeps the pid over exec. Written over the former one, it needs no room on the disk.
+printf '%-8s\n' $$ 1<>run/started.pid
 asterisk

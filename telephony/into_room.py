@@ -6,8 +6,9 @@ moves nobody twice.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.listings import live_channels
@@ -15,6 +16,8 @@ from telephony.translate import plain, variable
 from workflows.errors import NotAllowed, NotFound, TelephonyDown
 
 Channel = Mapping[str, Any]
+ONE_AT_A_TIME: Final = asyncio.Lock()
+"""Two seats may press at once, and who is in the room already is not moved again."""
 
 
 async def into_room(ami: Ami, call: str) -> None:
@@ -24,17 +27,25 @@ async def into_room(ami: Ami, call: str) -> None:
     TelephonyDown.
     """
     try:
-        channels = await live_channels(ami)
-        elder = next((one for one in channels if plain(one.get("Uniqueid")) == call), None)
-        if elder is None:
-            raise NotFound(f"the call {call} is over; call the elder back")
-        if variable(elder, "CARELINE_PARTY") != "caller":
-            raise NotAllowed("a seat placed this call; ask the elder to press the emergency key")
-        if plain(elder.get("Context")) == "emergency":
-            return
-        await ami.action("Redirect", **redirect(elder, _talks_with(elder, channels)))
-    except (AmiDown, AmiRefused, TimeoutError) as cause:
+        async with ONE_AT_A_TIME:
+            if move := _move(call, await live_channels(ami)):
+                await ami.action("Redirect", **move)
+    except AmiRefused as refused:
+        raise NotFound(f"the call {call} is over ({refused}); call the elder back") from None
+    except (AmiDown, TimeoutError) as cause:
         raise TelephonyDown(f"the telephone system did not do it ({cause}); try again") from None
+
+
+def _move(call: str, channels: Sequence[Channel]) -> dict[str, Any] | None:
+    """What to ask for; None when the elder is in the room, or on the way into it."""
+    elder = next((one for one in channels if plain(one.get("Uniqueid")) == call), None)
+    if elder is None:
+        raise NotFound(f"the call {call} is over; call the elder back")
+    if variable(elder, "CARELINE_PARTY") != "caller":
+        raise NotAllowed("a seat placed this call; ask the elder to press the emergency key")
+    if plain(elder.get("Context")) == "emergency":
+        return None
+    return redirect(elder, _talks_with(elder, channels))
 
 
 def _talks_with(elder: Channel, channels: Sequence[Channel]) -> Channel | None:

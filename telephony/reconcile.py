@@ -13,6 +13,7 @@ from typing import Any
 
 from telephony.translate import Translator, number, plain, queue_of, seat_of, variable
 from workflows.events import (
+    BecameEmergency,
     CallQueued,
     CallVanished,
     Event,
@@ -34,6 +35,7 @@ class OpenCall:
     state: str = ""
     legs: tuple[str, ...] = ()
     seat: str = ""
+    is_emergency: bool = False
 
 
 def missed_events(
@@ -56,6 +58,8 @@ def missed_events(
         known = open_calls.get(call, OpenCall())
         if call not in open_calls:
             events.append(translator.found(call, channel, now))
+        elif plain(channel.get("Context")) == "emergency" and not known.is_emergency:
+            events.append(BecameEmergency(case_id=call, at=now))
         events += [
             # Why it ended nobody saw: cause 0 says nothing.
             LegEnded(case_id=call, at=now, leg=leg, party="", cause=0)

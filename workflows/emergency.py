@@ -84,7 +84,7 @@ class Emergency:
 
     id: str
     opened_at: datetime
-    roles: tuple[Role, ...]
+    roles: tuple[Role, ...] = ()
     state: State = State.ALONE
     owner: Owner = Owner.CONTROLLER
     is_left: bool = False
@@ -141,16 +141,17 @@ def seats(case: Emergency) -> tuple[Person, ...]:
 
 
 def seated(case: Emergency) -> dict[str, str]:
-    """Which seat's leg has which role: it keeps the one that it has, and a newcomer gets the one
-    for which it was asked, or else the first that nobody has."""
+    """Which seat's leg has which role: it keeps the one that it has. The first to come has the
+    first role (K28), whomever it was asked for; a second one that for which it was asked, or else
+    the first that nobody has."""
     legs = {person.leg: person for person in seats(case)}
     has = {role.name: role.leg for role in case.roles if role.leg in legs}
     for leg, person in legs.items():
-        open_roles = [role for role in case.roles if role.name not in has]
-        if leg in has.values() or not open_roles:
+        vacant = [role for role in case.roles if role.name not in has]
+        if leg in has.values() or not vacant:
             continue
-        asked = [role for role in open_roles if person.effect and role.dial == person.effect]
-        has[(asked or open_roles)[0].name] = leg
+        asked = [role for role in vacant if person.effect and role.dial == person.effect]
+        has[(asked if has and asked else vacant)[0].name] = leg
     return has
 
 
@@ -335,14 +336,20 @@ def begin(event: Event) -> Emergency:
     """
     if not isinstance(event, RoomOpened | CaseFound):
         raise NotFound(f"there is no emergency {event.case_id} ({type(event).__name__})")
-    roles = tuple(Role(name=name, case_id=event.case_id) for name in ROLES)
-    return Emergency(id=event.case_id, opened_at=event.at, roles=roles)
+    return Emergency(id=event.case_id, opened_at=event.at, roles=open_roles(event.case_id))
+
+
+def open_roles(case_id: str) -> tuple[Role, ...]:
+    return tuple(Role(name=name, case_id=case_id) for name in ROLES)
 
 
 def step(case: Emergency, event: Event) -> CaseOutcome:
     """The case after the event, and the effects that its tables ask for."""
     if isinstance(event, CallAgain) and not any(map(role.is_uncertain, case.roles)):
         raise NotAllowed("a seat is asked again by hand only while it is uncertain who was called")
+    if not case.roles:
+        # It was opened by a Careline that knew one role only.
+        case = replace(case, roles=open_roles(case.id))
     noted = record(case, event)
     life = rule_for(TABLE, noted.state, classify(noted, event), event)
     after, effects = life.action(noted, event)

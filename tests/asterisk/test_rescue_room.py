@@ -521,6 +521,29 @@ def test_two_elders_two_seats_and_a_third_who_gets_the_first_freed(town: Place) 
             elder.hang_up()
 
 
+def test_an_elder_who_has_nobody_goes_before_role_b_of_another_case(town: Place) -> None:
+    """The one phone that is left rings for B of the older case, and then for A of the newer one."""
+    town.phone("1001").answers(0.2, SEAT)
+    town.phone("1002").answers(6, SECOND_SEAT)
+    older, first = town.elder("13800000091")
+    with controlled(town, older):
+        town.originate(older, "Local/1001@rescue-phone/n", f"{older}-A1")
+        town.wait_in_room(older, "seat")
+        town.place(older, f"{older}-B1", "B")
+        town.phone("1002").wait_ringing()
+        newer, second = town.elder("13800000092")
+        with controlled(town, newer):
+            since = town.events
+            town.place(newer, f"{newer}-A1")
+            town.observer.wait_for("DialBegin", 4, since, CARELINE_CALL=newer)
+            town.wait_in_room(newer, "seat", timeout=15)
+            assert town.in_room(older) == ["caller", "seat"]
+            second.hang_up()
+            # And then it rings for B again.
+            town.wait_in_room(older, "seat", "seat", timeout=20)
+        first.hang_up()
+
+
 def test_many_elders_at_once_leave_nothing_behind(town: Place) -> None:
     """Twelve wait for two phones, and all hang up in the same moment."""
     for number in range(12):

@@ -457,6 +457,23 @@ def test_both_roles_are_asked_for_at_once_and_the_first_to_come_is_a() -> None:
     assert withdrawn(effects) == []
 
 
+def test_the_first_to_come_is_a_whomever_it_was_asked_for() -> None:
+    """A lone seat must not be B while nobody leads outwards; B is asked for anew (K28)."""
+    case, asked = play(opened(), attempted(FIRST), attempted(FOR_B), answered(FOR_B))
+    case, effects = step(case, joined("s1", FOR_B))
+    assert (role_a(case).leg, role_b(case).leg) == ("s1", "")
+    assert withdrawn(effects) == [FIRST]
+    assert role_b(case).state is role.State.COMING
+    case, effects = step(case, fired(role_b(case).again))
+    assert dials(effects, "B") == [AGAIN_B]
+
+
+def test_a_case_of_a_careline_that_knew_one_role_gets_both() -> None:
+    case, effects = step(replace(begin(opened()), roles=()), found(Owner.CONTROLLER, person("s1")))
+    assert role_a(case).leg == "s1"
+    assert dials(effects, "B") == [FOR_B]
+
+
 def test_whom_the_dialplan_brought_has_the_first_role_that_nobody_has() -> None:
     case, asked = play(opened(), attempted(FIRST), attempted(FOR_B), took_over(), joined("s9"))
     assert (role_a(case).leg, role_b(case).leg) == ("s9", "")

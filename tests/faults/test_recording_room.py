@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -121,9 +123,30 @@ def test_a_disk_that_others_fill_to_the_last_byte_keeps_no_telephone_out(site: S
         sign_in_again(site, seat)
     call_id, elder = talking(site)
     listen(elder, 1)
+    elder.hang_up()
+    # Nor does it keep a dead Asterisk from being started again.
+    started = site.house.home.asterisk / "run" / "started.pid"
+    first = int(started.read_text("ascii"))
+    os.kill(first, signal.SIGKILL)
+    site.hang_up_all()
+    wait_until(lambda: int(started.read_text("ascii")) != first, 30, "a new Asterisk")
+    wait_until(lambda: is_up(site), 30, "Asterisk answers", site.house.log)
+    wait_until(lambda: not any(registered_until(site, s) == 0 for s in site.phones), 90, "phones")
+    again, elder = talking(site)
+    listen(elder, 1)
     ballast.unlink()
     elder.hang_up()
-    assert ended_call(site.house, call_id).result == "answered"
+    for one in (call_id, again):
+        assert ended_call(site.house, one).result == "answered"
+
+
+def is_up(site: Site) -> bool:
+    """Whether Asterisk lets the observer in again."""
+    try:
+        site.watch_again()
+    except OSError:
+        return False
+    return True
 
 
 def recording_ended(site: Site) -> bool:

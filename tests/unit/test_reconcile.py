@@ -10,6 +10,7 @@ from telephony.translate import Translator
 from workflows import call
 from workflows.call_facts import Call, Direction, State
 from workflows.events import (
+    BecameEmergency,
     CallArrived,
     CallPlaced,
     CallQueued,
@@ -62,6 +63,14 @@ def test_what_is_as_we_believe_makes_no_event() -> None:
     assert missed({"c1": "waiting"}, channel("c1", **queue())) == []
     talking = channel("c1", BridgeId="b1", **queue())
     assert missed({"c1": "talking"}, talking, seat("s1", "c1")) == []
+
+
+def test_a_call_that_became_an_emergency_unseen() -> None:
+    """Who reached nobody there is to be called back at once, and not as after any call."""
+    in_room = channel("c1", Context="emergency", Application="ConfBridge", BridgeId="room")
+    assert missed({"c1": "waiting"}, in_room) == [BecameEmergency(case_id="c1", at=NOW)]
+    known = {"c1": OpenCall("waiting", is_emergency=True)}
+    assert missed_events(known, [in_room], TRANSLATOR, NOW) == []
 
 
 def test_a_call_that_asterisk_no_longer_has_is_gone() -> None:
