@@ -98,6 +98,7 @@ def queue(name: str) -> str:
 def choice(name: str) -> str:
     return {
         "person": _("a person"),
+        "emergency": _("a call for help"),
         "life_service": _("life services"),
         "consultation": _("consultation"),
         "appointment": _("to arrange a service"),

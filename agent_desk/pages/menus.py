@@ -44,6 +44,7 @@ BEFORE: Final = ("notice", "greeting")
 LONG_S: Final = 15.0
 """Seconds after which an elder has forgotten the first key before the last is named."""
 ROWS: Final = tuple(range(1, MAX_KEYS + 1))
+TWO: Final = "17"
 RANDOM: Final = "173"
 
 Typed = Mapping[str, Any]
@@ -193,6 +194,7 @@ async def _dry_run(menu: Menu) -> DryRun:
     outcomes = [
         *(Outcome(doing=_("presses %s") % key, keys=key, choice=choose(menu, key)) for key in keys),
         Outcome(doing=_("presses another key"), keys="*", choice=choose(menu, "*")),
+        Outcome(doing=_("presses two different keys"), keys=TWO, choice=choose(menu, TWO)),
         Outcome(doing=_("presses keys at random"), keys=RANDOM, choice=choose(menu, RANDOM)),
         Outcome(doing=_("presses nothing for 5 seconds"), keys="", choice=choose(menu, "")),
     ]

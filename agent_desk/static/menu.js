@@ -36,7 +36,8 @@ for (const run of document.querySelectorAll("[data-menu-run]")) {
     pressed = "";
     const isOneKey = new Set(keys).size === 1;
     const same = (row) => row.dataset.keys === (isOneKey ? keys[0] : keys);
-    const other = isOneKey ? "*" : "173";
+    // As many as make a call for help (workflows/menu.py), or two by mistake.
+    const other = isOneKey ? "*" : keys.length > 2 ? "173" : "17";
     const hit = rows.find(same) ?? rows.find((row) => row.dataset.keys === other);
     for (const row of rows) row.toggleAttribute("aria-current", row === hit);
     hit.scrollIntoView({ block: "nearest" });

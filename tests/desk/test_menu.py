@@ -57,8 +57,9 @@ def test_a_menu_is_tried_then_put_in_force(page: Page, centre: Centre) -> None:
     expect(trial).to_contain_text("生活服务，请按")
     expect(trial).to_contain_text("设备报修，请按")
     expect(trial.locator("tr", has_text="按 3")).to_contain_text("设备报修")
-    for doing in ("按 0", "按其他键", "乱按几个键", "5 秒内没有按键"):
+    for doing in ("按 0", "按其他键", "按了两个不同的键", "5 秒内没有按键"):
         expect(trial.locator("tr", has_text=doing)).to_contain_text("人工")
+    expect(trial.locator("tr", has_text="乱按几个键")).to_contain_text("求助")
     assert in_force(centre) == HOTLINE, "a trial changes nothing"
     expect(page.locator("#key-2")).to_have_value("3")
 
@@ -78,11 +79,14 @@ def test_the_trial_is_heard_and_its_keys_are_pressed(page: Page) -> None:
     assert sound.value.ok
     run.get_by_role("button", name="2", exact=True).click()
     expect(run.locator("tr[aria-current]")).to_contain_text("咨询")
-    # Both within the half second in which a call takes them for one.
-    run.locator(".trial-keys").evaluate(
-        "pad => { for (const key of '17') pad.querySelector(`[data-key='${key}']`).click(); }"
-    )
-    expect(run.locator("tr[aria-current]")).to_contain_text("乱按几个键")
+    # All within the half second in which a call takes them for one.
+    for keys, doing in (("17", "按了两个不同的键"), ("1739", "乱按几个键")):
+        run.locator(".trial-keys").evaluate(
+            "(pad, keys) => [...keys].forEach("
+            "key => pad.querySelector(`[data-key='${key}']`).click())",
+            keys,
+        )
+        expect(run.locator("tr[aria-current]")).to_contain_text(doing)
 
 
 @pytest.mark.parametrize(

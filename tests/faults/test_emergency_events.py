@@ -459,7 +459,7 @@ def test_both_roles_are_asked_for_at_once_and_the_first_to_come_is_a() -> None:
 
 def test_the_first_to_come_is_a_whomever_it_was_asked_for() -> None:
     """A lone seat must not be B while nobody leads outwards; B is asked for anew (K28)."""
-    case, asked = play(opened(), attempted(FIRST), attempted(FOR_B), answered(FOR_B))
+    case, _ = play(opened(), attempted(FIRST), attempted(FOR_B), answered(FOR_B))
     case, effects = step(case, joined("s1", FOR_B))
     assert (role_a(case).leg, role_b(case).leg) == ("s1", "")
     assert withdrawn(effects) == [FIRST]
