@@ -32,7 +32,11 @@ ROOMS: Final = (
 
 AT_ONCE: Final = 3
 PIECES: Final[Mapping[str, tuple[str, ...]]] = {
-    "faults": ("tests/faults", "--ignore-glob=*/test_benches.py"),
+    "faults": (
+        "tests/faults", "--ignore-glob=*/test_benches.py", "--ignore-glob=*/test_matrix.py",
+        "--ignore-glob=*/test_s*.py", "--ignore-glob=*/test_u*.py",
+    ),
+    "survival": ("tests/faults", "-o", "python_files=test_matrix.py test_s*.py test_u*.py"),
     "database": ("tests/database",),
     "rescue": ("tests/asterisk", "-o", "python_files=test_rescue_*.py"),
     "asterisk": (
@@ -46,7 +50,8 @@ PIECES: Final[Mapping[str, tuple[str, ...]]] = {
 """The parts as they run side by side, in the order in which they are begun.
 
 The telephones of `asterisk` ring in real time and leave the processor to others, so its tests are
-two pieces; of the three that need it, two run at a time. What wants most of it, fifty calls at once
+two pieces; of the three that need it, two run at a time. So are the faults, since they last
+longest. What wants most of it, fifty calls at once
 and the benches, is run when the others are nearly done.
 """
 TESTS_FAILED: Final = 1

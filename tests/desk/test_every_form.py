@@ -28,8 +28,9 @@ SILENT: Final = {
     "/menu/try": "a trial changes nothing",
     "/phone/line": "the seat that it belongs to is on record already",
 }
-ELSEWHERE: Final = frozenset({"/practice/call", "/practice/rhythm"})
-"""Only where a town plays: test_practice.py looks whether they are on record."""
+ELSEWHERE: Final = frozenset({"/practice/call", "/practice/rhythm", f"{CALL}/emergency"})
+"""Only where a town plays, or Asterisk runs: test_practice.py and test_real_call.py look whether
+they are on record."""
 
 
 @dataclass

@@ -117,6 +117,8 @@ def test_the_controller_is_away(page: Page, centre: Centre) -> None:
         expect(page.get_by_label("服务内容")).to_have_value("送药")
     finally:
         centre.come_back()
+    # The banner goes, and the form moves up.
+    expect(page.locator("#away")).to_be_hidden()
     page.get_by_role("button", name="生成工单").click()
     expect(page.locator("#order-state")).to_have_text("已生成")
 
