@@ -38,7 +38,7 @@ export function parsed(html) {
 export function takeOver(fresh) {
   for (const old of document.querySelectorAll("[data-live]")) {
     const part = fresh.getElementById(old.id);
-    if (!part || isInUse(old) || sameAs(old, part)) continue;
+    if (!part || isInUse(old) || hasMore(old, part) || sameAs(old, part)) continue;
     old.replaceWith(document.importNode(part, true));
   }
   tick();
@@ -50,6 +50,14 @@ function isInUse(part) {
     (field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked,
   );
   return isTyped || part.contains(document.activeElement) || (player !== null && !player.paused);
+}
+
+/** Whether a form holds words that the fresh one does not: a refused form comes back filled in. */
+function hasMore(old, part) {
+  return [...old.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => {
+    const fresh = field.name && part.querySelector(`[name="${CSS.escape(field.name)}"]`);
+    return fresh && field.type !== "radio" && field.value !== "" && field.value !== fresh.value;
+  });
 }
 
 /** Whether both say the same; what only ticks is no difference. */

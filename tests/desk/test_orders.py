@@ -108,17 +108,21 @@ def test_somebody_else_was_faster(page: Page, centre: Centre) -> None:
 
 
 def test_the_controller_is_away(page: Page, centre: Centre) -> None:
-    order_of(page, centre.call(fresh_number(), ago_s=90).whole())
+    number = order_of(page, centre.call(fresh_number(), ago_s=90).whole())
     page.get_by_label("服务内容").fill("送药")
     centre.go_away()
     try:
         page.get_by_role("button", name="生成工单").click()
         expect(page.locator("main").get_by_role("alert")).to_contain_text("尚未保存")
         expect(page.get_by_label("服务内容")).to_have_value("送药")
+        expect(page.locator("#away")).to_be_visible()
     finally:
-        centre.come_back()
-    # The banner goes, and the form moves up.
+        # The page is read anew then, and what the refused form holds stays.
+        with page.expect_response(re.compile(f"/orders/{number}$")) as read:
+            centre.come_back()
+    read.value.finished()
     expect(page.locator("#away")).to_be_hidden()
+    expect(page.get_by_label("服务内容")).to_have_value("送药")
     page.get_by_role("button", name="生成工单").click()
     expect(page.locator("#order-state")).to_have_text("已生成")
 
