@@ -190,6 +190,9 @@ def classify_role(case: Emergency, one: Role, leg: str, event: Event) -> role.Tr
             return role.Trigger.CASE_OVER
         case _ if leg:
             return role.Trigger.TAKEN
+        case PersonJoined(person=person) if one.dial and person.effect == one.dial:
+            is_now = ours and case.elder_is_in
+            return role.Trigger.PASSED_ON if is_now else role.Trigger.PASSED_ON_NOT_NOW
         case CaseFound(dials=dials) if one.dial not in dials and any(map(one.owns, dials)):
             return role.Trigger.FOUND
         case PersonLeft() if is_awaited(one, event):

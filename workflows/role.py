@@ -59,6 +59,8 @@ class Trigger(Enum):
     VACATED = "vacated"
     AGAIN = "again"
     STILL_MISSING = "nobody has it still"
+    PASSED_ON = "who came has another role"
+    PASSED_ON_NOT_NOW = "who came has another role, and the dialplan acts"
     NOT_NOW = "the dialplan acts, or the elder is not there"
     CASE_OVER = "case over"
     NOTHING_NEW = "nothing new"
@@ -275,6 +277,8 @@ TABLE: Final[Table[State, Trigger, Role]] = {
         State.ASKED,
         SENT        = Rule(State.ASKED, sent),
         TOO_LATE    = Rule(State.OPEN, give_back),
+        PASSED_ON   = Rule(State.ASKED, ask),
+        PASSED_ON_NOT_NOW = Rule(State.OPEN),
         ANSWERED    = Rule(State.COMING, expect),
         FAILED      = Rule(State.FAILED, failed),
         LOST        = Rule(State.UNCERTAIN, wait_for_decision),
@@ -285,6 +289,8 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     # The seat has answered; when it does not arrive, another is asked.
     State.COMING: rows(
         State.COMING,
+        PASSED_ON   = Rule(State.ASKED, ask),
+        PASSED_ON_NOT_NOW = Rule(State.OPEN),
         AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
@@ -300,6 +306,8 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     ),
     State.FAILED: rows(
         State.FAILED,
+        PASSED_ON   = Rule(State.ASKED, ask),
+        PASSED_ON_NOT_NOW = Rule(State.OPEN),
         FOUND       = Rule(State.ASKED, adopt),
         # What was judged to have failed may live all the same.
         NEEDED      = Rule(State.ASKED, ask_anew),
@@ -311,6 +319,8 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     # It ends by a person's word, by somebody's arrival, or by our own clock.
     State.UNCERTAIN: rows(
         State.UNCERTAIN,
+        PASSED_ON   = Rule(State.ASKED, ask_anew),
+        PASSED_ON_NOT_NOW = Rule(State.OPEN),
         FOUND       = Rule(State.ASKED, adopt),
         AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),

@@ -463,8 +463,6 @@ def test_the_first_to_come_is_a_whomever_it_was_asked_for() -> None:
     case, effects = step(case, joined("s1", FOR_B))
     assert (role_a(case).leg, role_b(case).leg) == ("s1", "")
     assert withdrawn(effects) == [FIRST]
-    assert role_b(case).state is role.State.COMING
-    case, effects = step(case, fired(role_b(case).again))
     assert dials(effects, "B") == [AGAIN_B]
 
 
