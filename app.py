@@ -73,7 +73,12 @@ async def desk(settings: Settings, home: Home, ready: Callable[[], None]) -> Non
 
 async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> None:
     """What takes long: so far, making recordings. And AstDB is copied to the disk."""
-    from asterisk_conf.instance import identity_of, run_start_script, service_user
+    from asterisk_conf.instance import (
+        AsteriskFailed,
+        identity_of,
+        run_start_script,
+        service_user,
+    )
     from control import Controller
     from recordings.worker import RecordingRound
     from sql.engine import Database
@@ -94,7 +99,11 @@ async def worker(settings: Settings, home: Home, ready: Callable[[], None]) -> N
 
     async def keep_astdb() -> None:
         while True:
-            await run_start_script(home.asterisk, "keep", **identity_of(service_user()))
+            try:
+                await run_start_script(home.asterisk, "keep", **identity_of(service_user()))
+            except (AsteriskFailed, OSError) as cause:
+                # No recording waits for it, and the next minute tries again.
+                logger.warning("AstDB was not copied to the disk: %s", cause)
             await asyncio.sleep(ASTDB_KEPT_EVERY_S)
 
     try:
