@@ -262,6 +262,11 @@ def rows(state: State, **named: Rule[State, Role]) -> dict[Trigger, Rule[State, 
 
 GONE: Final = Rule(State.OVER, close)
 THERE: Final = Rule(State.FILLED, fill)
+PASSED: Final = {
+    "PASSED_ON": Rule(State.ASKED, ask),
+    "PASSED_ON_NOT_NOW": Rule[State, Role](State.OPEN),
+}
+"""Whom this asking brought has another role: there is nothing left of it to withdraw."""
 
 # fmt: off
 TABLE: Final[Table[State, Trigger, Role]] = {
@@ -277,8 +282,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
         State.ASKED,
         SENT        = Rule(State.ASKED, sent),
         TOO_LATE    = Rule(State.OPEN, give_back),
-        PASSED_ON   = Rule(State.ASKED, ask),
-        PASSED_ON_NOT_NOW = Rule(State.OPEN),
+        **PASSED,
         ANSWERED    = Rule(State.COMING, expect),
         FAILED      = Rule(State.FAILED, failed),
         LOST        = Rule(State.UNCERTAIN, wait_for_decision),
@@ -289,8 +293,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     # The seat has answered; when it does not arrive, another is asked.
     State.COMING: rows(
         State.COMING,
-        PASSED_ON   = Rule(State.ASKED, ask),
-        PASSED_ON_NOT_NOW = Rule(State.OPEN),
+        **PASSED,
         AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),
         TAKEN       = THERE,
@@ -306,8 +309,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     ),
     State.FAILED: rows(
         State.FAILED,
-        PASSED_ON   = Rule(State.ASKED, ask),
-        PASSED_ON_NOT_NOW = Rule(State.OPEN),
+        **PASSED,
         FOUND       = Rule(State.ASKED, adopt),
         # What was judged to have failed may live all the same.
         NEEDED      = Rule(State.ASKED, ask_anew),
@@ -319,8 +321,7 @@ TABLE: Final[Table[State, Trigger, Role]] = {
     # It ends by a person's word, by somebody's arrival, or by our own clock.
     State.UNCERTAIN: rows(
         State.UNCERTAIN,
-        PASSED_ON   = Rule(State.ASKED, ask_anew),
-        PASSED_ON_NOT_NOW = Rule(State.OPEN),
+        **PASSED,
         FOUND       = Rule(State.ASKED, adopt),
         AGAIN       = Rule(State.ASKED, ask_anew),
         NOT_NOW     = Rule(State.OPEN),
