@@ -15,6 +15,7 @@ from agent_desk.language import gettext as _
 from sql.models import Elder
 from sql.numbers import as_dialled
 from sql.queries.elders import ADDRESS
+from workflows.card import years
 
 MOBILE: Final = 11
 SHORT: Final = 6
@@ -42,10 +43,7 @@ class Formats:
 
     def age(self, born: date | None, at: datetime) -> int | None:
         """Whole years at that time, in the centre's zone."""
-        if born is None:
-            return None
-        today = at.astimezone(self._zone).date()
-        return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+        return years(born, at.astimezone(self._zone).date())
 
     def number(self, number: str) -> str:
         """A whole number as people read it out: 138 0000 0000, 0374-1234567, +1 202…"""

@@ -12,13 +12,12 @@ from typing import Final
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberFormat
 
+from workflows.numbers import CHINA, within_china
+
 LONGEST: Final = 20
 SHORT: Final = 6
 LOCAL: Final = (7, 8)
 FEWEST: Final = 3
-CHINA: Final = "86"
-# Mobile telephones and service numbers; all others are lines, dialled with a 0 before the area.
-WITHOUT_ZERO: Final = re.compile(r"1\d{10}|[48]00\d{7}")
 # What follows one of these is an extension; the line itself is what rings at home.
 EXTENSION: Final = re.compile(r"(?<=\d)\s*(?:转|轉|分机|分機|ext|[xX#,;*])")
 
@@ -52,10 +51,9 @@ def as_dialled(number: str, *, country: str) -> str:
     prefix = f"+{country}"
     if not number.startswith(prefix):
         return number
-    if country == CHINA:
+    if prefix == CHINA:
         # All contacts of all elders pass here at each connect, and the library takes 0.2 ms each.
-        national = number.removeprefix(prefix)
-        return national if WITHOUT_ZERO.fullmatch(national) else f"0{national}"
+        return within_china(number)
     try:
         written = phonenumbers.format_number(phonenumbers.parse(number), PhoneNumberFormat.NATIONAL)
     except NumberParseException:

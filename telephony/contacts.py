@@ -15,13 +15,13 @@ from typing import Final
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.translate import plain
 from workflows.errors import StoreDown, TelephonyDown
+from workflows.numbers import is_for_help
 
 logger = logging.getLogger(__name__)
 
 FAMILY: Final = "rescue/contact"
 MOST: Final = 9
 NOT_DIALLED: Final = re.compile(r"[^0-9+]")
-NEVER: Final = re.compile(r"\+?(00)?(86)?0*(110|119|120|122)")
 TREE_TIMEOUT_S: Final = 60.0
 CALM_S: Final = 2.0
 """After a connect the emergencies are read first."""
@@ -121,7 +121,7 @@ def digits(number: str) -> str:
 def callable_of(numbers: Sequence[str]) -> list[str]:
     """Whom the dialplan may call. A bare rescue number is never a contact: it would ring there
     without anybody who could speak."""
-    return [one for one in map(digits, numbers) if one and not NEVER.fullmatch(one)][:MOST]
+    return [one for one in map(digits, numbers) if one and not is_for_help(one)][:MOST]
 
 
 async def write_contacts(ami: Ami, contacts: Wanted) -> None:
