@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from pydantic import ValidationError
 
 from home import PRACTICE, REAL, BadHome, Home
-from settings import BadConfig, Database, Rescue, Seat, Settings, Trunk, split
+from settings import BadConfig, Database, Rescue, Responder, Seat, Settings, Trunk, split
 
 TRUNK: Final = "practice"
 SIP_PORT: Final = 5070
@@ -72,8 +72,8 @@ def settings_in(home: Home, settings: Settings) -> Settings:
 def practised(settings: Settings) -> Settings:
     """The settings with the town for a carrier, and its robots among the seats.
 
-    110, 119 and 120 are the town's own and can be called. The database is the home's own, whatever
-    the settings say. Raises BadConfig.
+    110, 119, 120 and the responders are the town's own and can be called. The database is the
+    home's own, whatever the settings say. Raises BadConfig.
     """
     carrier, _ = town_hosts(settings)
     site = settings.sites[0].code
@@ -85,6 +85,7 @@ def practised(settings: Settings) -> Settings:
     changed = {
         "trunks": (Trunk(name=TRUNK, host=f"{carrier}:{SIP_PORT}"),),
         "seats": (*settings.seats, *robots),
+        "responders": town_responders(site),
         "rescue": Rescue(live=True),
         "database": Database(),
     }
@@ -95,6 +96,26 @@ def practised(settings: Settings) -> Settings:
             f"the practice town's robots have the extensions {', '.join(ROBOTS)}: "
             f"{wrong.errors()[0]['msg'].removeprefix('Value error, ')}"
         ) from None
+
+
+def town_responders(site: str) -> tuple[Responder, ...]:
+    """Who in the town can send somebody to an elder."""
+    # Only a practice home reads the town.
+    from telephony.practice.town import BadTown, read
+
+    try:
+        town = read()
+    except BadTown:
+        # Whoever starts the town says so; the centre goes on without it.
+        return ()
+    return tuple(
+        Responder(
+            code=f"town-{number}", site=site, kind=service.kind, name=service.name,
+            number=service.number,
+        )
+        for number, service in enumerate(town.services, start=1)
+        if service.kind
+    )  # fmt: skip
 
 
 def town_hosts(settings: Settings) -> tuple[str, str]:

@@ -21,6 +21,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.functional_validators import AfterValidator
 
+from workflows.numbers import is_for_help
+
 EXAMPLE: Final = "careline.example.toml"
 PORTS_A_CALL: Final = 4
 """Sound and its control, from the caller to us and from us to the seat."""
@@ -90,11 +92,31 @@ def _ports(value: str) -> str:
     return value
 
 
+def _telephone(value: str) -> str:
+    if not re.fullmatch(r"\+\d{7,15}|\d{3,15}", dialled := _without_marks(value), re.ASCII):
+        raise ValueError(
+            "right would be a telephone number as it is dialled from here, without an extension, "
+            "as in '0374-2610000' or '+863742610000'"
+        )
+    if is_for_help(dialled):
+        raise ValueError(
+            "this is a number for help, which every site has already ([[sites]]); right would be "
+            "the organisation's own number"
+        )
+    return value
+
+
+def _without_marks(number: str) -> str:
+    """The number without what people write between its digits."""
+    return re.sub(r"[ ()/-]", "", number)
+
+
 Digits = Annotated[str, AfterValidator(_digits)]
 Entry = Annotated[str, AfterValidator(_entry)]
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(_address)]
 Plain = Annotated[str, Field(max_length=80), AfterValidator(_plain)]
+Telephone = Annotated[str, Field(max_length=40), AfterValidator(_telephone)]
 
 
 def split(address: str) -> tuple[str, int]:
@@ -275,6 +297,16 @@ class Site(Part):
     fallback_phone: str = ""
 
 
+class Responder(Part):
+    """An organisation around the elders of a site, that can send somebody (EMG-13, EMG-21)."""
+
+    code: Name
+    site: Name = "main"
+    kind: Literal["station", "committee", "doctor", "hospital", "property", "other"]
+    name: Annotated[Plain, Field(min_length=1)]
+    number: Telephone
+
+
 class Trunk(Part):
     """A carrier: we register with it, or it is known by its address."""
 
@@ -361,6 +393,7 @@ class Settings(Part):
     rescue: Rescue = Rescue()
     practice: Practice = Practice()
     sites: tuple[Site, ...] = (Site(),)
+    responders: tuple[Responder, ...] = ()
     trunks: tuple[Trunk, ...] = ()
     queues: tuple[Queue, ...] = (Queue(name="hotline"), Queue(name="emergency", weight=10))
     seats: tuple[Seat, ...] = (Seat(extension="1001"), Seat(extension="1002"))
@@ -380,6 +413,7 @@ class Settings(Part):
             raise ValueError("queues has name = 'general', which is Asterisk's own; right would be "
                              "another name")  # fmt: skip
         self._numbers_are_our_own()
+        self._responders_are_others(sites)
         if (room := self.addresses.rtp_room) < PORTS_A_CALL * self.centre.lines:
             raise ValueError(
                 f"addresses.rtp has {room} ports, and {self.centre.lines} lines may need "
@@ -423,6 +457,25 @@ class Settings(Part):
                 raise ValueError(
                     f"numbers.{entry} = {number!r} is a number for help, which would then reach "
                     "ourselves; right would be a number of our own, as in '96100'"
+                )
+
+    def _responders_are_others(self, sites: set[str]) -> None:
+        """Raises ValueError for one of no site, and for one who would be ourselves."""
+        _unique("responders", "code", [one.code for one in self.responders])
+        plan = {entry.removeprefix("+") for entry in self.numbers.model_dump().values()}
+        dispatchers = {n for site in self.sites for n in (site.ambulance, site.fire, site.police)}
+        for one in self.responders:
+            if one.site not in sites:
+                raise ValueError(
+                    f"responder {one.code} has site = {one.site!r}; right would be one of "
+                    f"{sorted(sites)}"
+                )
+            dialled = _without_marks(one.number).removeprefix("+")
+            if dialled in plan | dispatchers:
+                whose = "a dispatcher's" if dialled in dispatchers else "our own"
+                raise ValueError(
+                    f"responder {one.code} has number = {one.number!r}, which is {whose}; right "
+                    "would be the organisation's own number"
                 )
 
     @property

@@ -81,6 +81,7 @@ async def of_settings(settings: Settings, home: Home, now: datetime) -> list[Fin
             zone=settings.centre.time_zone,
         ),
         findings.of_certificate(settings, now, ends_at, unusable),
+        *findings.of_responders(settings),
         findings.of_rescue(live=settings.rescue.live, practice=home.mode == PRACTICE),
     ]
     if not problem and migrated:

@@ -14,6 +14,7 @@ from typing import Final
 
 from home import PRACTICE
 from settings import Settings, is_loopback, split
+from sql.numbers import e164, is_whole
 
 DAYS_OF_RECORDINGS: Final = 30
 FREE_AT_LEAST: Final = 2 * 10**9
@@ -277,6 +278,33 @@ def of_fallback(settings: Settings, lines: Lines) -> list[Finding]:
                 )
             )
     return found
+
+
+def of_responders(settings: Settings) -> list[Finding]:
+    """Each organisation around the elders whose number is none; the sites that have nobody."""
+    centre, found = settings.centre, []
+    for one in settings.responders:
+        number = e164(one.number, country=centre.country_code, area=centre.area_code)
+        if not is_whole(number):
+            found.append(
+                to_do(
+                    f"The number {one.number} of {one.name} (responder {one.code}) is no telephone "
+                    "number here.",
+                    "It is dialled as it stands, and nobody is reached in an emergency.",
+                    "Put it right in careline.toml: with its area code, or with + and the country "
+                    "code.",
+                )
+            )
+    served = {one.site for one in settings.responders}
+    if bare := [site.code for site in settings.sites if site.code not in served]:
+        found.append(
+            note(
+                f"No organisation that could send somebody is set for {', '.join(bare)}.",
+                "In an emergency a care station or residents' committee is often there first.",
+                "Add them as [[responders]] in careline.toml.",
+            )
+        )
+    return found or [fine(f"Organisations around the elders: {len(settings.responders)}.")]
 
 
 def of_certificate(

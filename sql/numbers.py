@@ -46,6 +46,19 @@ def e164(raw: str, *, country: str, area: str) -> str:
     return phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 
+def is_whole(number: str) -> bool:
+    """Whether what `e164` made is a number as its country has them, in length and beginning.
+
+    Of a short number nobody can tell.
+    """
+    if not number.startswith("+"):
+        return bool(number) and _is_short(number)
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(number))
+    except NumberParseException:
+        return False
+
+
 def as_dialled(number: str, *, country: str) -> str:
     """An E.164 number as it is dialled within the country; others stay as they are."""
     prefix = f"+{country}"

@@ -85,9 +85,13 @@ class Scene(Part):
 
 
 class Service(Part):
-    """Somebody else who answers. `number` is a telephone number, or a number of the site."""
+    """Somebody else who answers. `number` is a telephone number, or a number of the site.
+
+    `kind` says what those are who can send somebody to an elder: the centre's responders.
+    """
 
     name: str
+    kind: Literal["", "station", "committee", "doctor", "hospital", "property", "other"] = ""
     number: Annotated[str, Field(pattern=r"^(ambulance|fire|police|\d{3,15})$")]
     voice: Voice
     lines: Script

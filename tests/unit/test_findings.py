@@ -140,6 +140,22 @@ def test_seats_without_a_phone() -> None:
     assert findings.of_seats(settings(), everybody).level is Level.FINE
 
 
+def test_a_responder_whose_number_is_none_is_to_be_done() -> None:
+    def one(code: str, number: str, site: str = "main") -> dict[str, str]:
+        return {"code": code, "site": site, "kind": "station", "name": "驿站", "number": number}
+
+    good = [one("a", "0374-2610000"), one("b", "12345"), one("c", "+8613900012603")]
+    (fine,) = findings.of_responders(settings(responders=good))
+    assert (fine.level, fine.what) == (Level.FINE, "Organisations around the elders: 3.")
+    bad = settings(responders=[*good, one("far", "374261000012345"), one("odd", "1390001260")])
+    far, odd = findings.of_responders(bad)
+    assert_to_do(far, "374261000012345", "驿站", "far", "area code")
+    assert_to_do(odd, "1390001260", "odd")
+    sites = [{"code": "main"}, {"code": "south"}]
+    (bare,) = findings.of_responders(settings(sites=sites, responders=good))
+    assert (bare.level, "south" in bare.what, "main" in bare.what) == (Level.NOTE, True, False)
+
+
 @pytest.mark.parametrize(
     ("ends_at", "problem", "words"),
     [

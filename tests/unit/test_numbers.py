@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sql.numbers import e164, spellings
+from sql.numbers import e164, is_whole, spellings
 
 
 @pytest.mark.parametrize(
@@ -73,3 +73,16 @@ def test_the_area_belongs_to_the_centre() -> None:
 )
 def test_every_way_in_which_a_carrier_may_deliver_a_number(number: str, spelt: set[str]) -> None:
     assert set(spellings(number, country="86", area="0374")) == spelt
+
+
+@pytest.mark.parametrize(
+    ("number", "is_so"),
+    [
+        ("+8613900012603", True), ("+863742610000", True), ("+861012345678", True),
+        ("+864001234567", True), ("96100", True), ("12345", True), ("+861390001260", False),
+        ("+86374261", False), ("+8612345", False), ("374261000012345", False), ("+", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_a_number_with_a_digit_too_few_or_too_many_is_none(number: str, is_so: bool) -> None:
+    assert is_whole(number) is is_so

@@ -22,6 +22,7 @@ from practice import (
     town_hosts,
 )
 from settings import BadConfig, Settings
+from sql.numbers import as_dialled, e164
 from telephony.practice.telephones import telephones
 from telephony.practice.town import SPEECH, BadTown, direction, read, steps
 from town import entry_of
@@ -202,6 +203,21 @@ def test_every_word_of_the_town_has_been_spoken() -> None:
     sizes = [file.stat().st_size for file in (SPEECH / "zh").rglob("*.alaw")]
     assert min(sizes) > 8000 / 4, "nothing is shorter than a quarter of a second"
     assert sum(sizes) < 15 * 2**20
+
+
+def test_whoever_the_town_has_around_its_elders_can_be_called() -> None:
+    town = read()
+    north = {"site": "north"}
+    own = {"code": "real", "kind": "station", "name": "驿站", "number": "0374-2610009", **north}
+    seat = {"extension": "1001", **north}
+    found = practised(settings(sites=[{"code": "north"}], seats=[seat], responders=[own]))
+    assert [(one.kind, one.name, one.site) for one in found.responders] == [
+        ("station", "枣园养护站", "north")
+    ], "none of the real ones is known in practice"
+    number = e164(found.responders[0].number, country="86", area="0374")
+    lines = telephones(town, ROBOTS, {}, lambda n: spellings(n, found))
+    answering = {number for one in lines if one.does == "answers" for number in one.numbers}
+    assert {number, as_dialled(number, country="86")} <= answering
 
 
 def test_a_script_is_walked_line_by_line() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -18,12 +19,14 @@ from settings import (
     Practice,
     Queue,
     Rescue,
+    Responder,
     Seat,
     Settings,
     Site,
     Trunk,
     load,
 )
+from workflows.card import PartyKind
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "careline.example.toml"
 
@@ -36,12 +39,14 @@ MODELS: dict[str, type[Part]] = {
     "rescue": Rescue,
     "practice": Practice,
     "sites": Site,
+    "responders": Responder,
     "trunks": Trunk,
     "queues": Queue,
     "seats": Seat,
 }
 
 SEATS = '[[seats]]\nextension = "1001"\n'
+RESPONDER = '[[responders]]\ncode = "station-1"\nkind = "station"\nname = "枣园养护站"\n'
 TRUNK = '[[trunks]]\nname = "one"\nhost = "192.0.2.1:5060"\n'
 
 WRONG = {
@@ -98,6 +103,43 @@ WRONG = {
         ["queues[0].ring_s", "'long'", "whole number"],
     ),
     "trunks twice": (TRUNK + TRUNK, ["trunks", "'one'", "twice"]),
+    "responder without a number": (RESPONDER, ["responders[0].number", "is missing"]),
+    "responder's number": (
+        RESPONDER + 'number = "0374-2610000转8001"',
+        ["responders[0].number", "0374-2610000转8001", "without an extension", "'0374-2610000'"],
+    ),
+    "responder's number in words": (
+        RESPONDER + 'number = "ask Li"',
+        ["responders[0].number", "'ask Li'", "telephone number"],
+    ),
+    "responder's number in another script": (
+        RESPONDER + 'number = "٠٣٧٤٢٦١٠٠٠٠"',
+        ["responders[0].number", "telephone number"],
+    ),
+    "responder's number for help": (
+        RESPONDER + 'number = "120"',
+        ["responders[0].number", "'120'", "[[sites]]", "organisation's own"],
+    ),
+    "responder who is a dispatcher": (
+        RESPONDER + 'number = "0374-2120120"\n[[sites]]\ncode = "main"\nambulance = "03742120120"',
+        ["responder station-1", "0374-2120120", "a dispatcher's"],
+    ),
+    "responder who is ourselves": (
+        RESPONDER + 'number = "96000"',
+        ["responder station-1", "'96000'", "our own"],
+    ),
+    "responder's site": (
+        RESPONDER + 'number = "0374-2610000"\nsite = "moon"',
+        ["responder station-1", "'moon'", "['main']"],
+    ),
+    "responder's kind": (
+        RESPONDER.replace('"station"', '"pirate"') + 'number = "0374-2610000"',
+        ["responders[0].kind", "'pirate'", "station", "committee"],
+    ),
+    "responders twice": (
+        2 * (RESPONDER + 'number = "0374-2610000"\n'),
+        ["responders", "'station-1'", "twice"],
+    ),
     "trunk without credentials": (
         TRUNK + "registers = true",
         ["trunks[0]", "username and password", "match"],
@@ -157,12 +199,16 @@ INJECTIONS = ["x\nsecret=1", 'x"', "x;y", "x[y]", "${SHELL(id)}", "x\\y", "x\ty"
 @pytest.mark.parametrize("value", INJECTIONS)
 @pytest.mark.parametrize(
     "key",
-    ["centre.name", "addresses.public_sip_host", "sites.name", "trunks.username", "seats.name"],
-)
+    [
+        "centre.name", "addresses.public_sip_host", "sites.name", "responders.name",
+        "responders.number", "trunks.username", "seats.name",
+    ],
+)  # fmt: skip
 def test_no_name_can_break_out_of_asterisks_files(tmp_path: Path, key: str, value: str) -> None:
     section, _, name = key.partition(".")
     needed = {
         "sites": {"code": "main"},
+        "responders": {"code": "one", "kind": "other", "name": "one", "number": "96111"},
         "trunks": {"name": "one", "host": "192.0.2.1:5060"},
         "seats": {"extension": "1001"},
     }
@@ -260,6 +306,21 @@ def test_a_sites_fallback_phone_is_its_first_seats_unless_set() -> None:
     assert found == {"main": "1001", "south": "1004"}, "a site without a seat has none"
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["0374-2610000", "(0374) 2610000", "139 0001 2603", "+86 374 2610000", "2610000", "12345"],
+)
+def test_a_responders_number_is_kept_as_it_was_written(number: str) -> None:
+    given = {"code": "one", "kind": "committee", "name": "居委会", "number": number}
+    (found,) = Settings.model_validate({"responders": [given]}).responders
+    assert (found.number, found.site) == (number, "main")
+
+
+def test_every_kind_of_responder_is_one_of_an_emergencys_parties() -> None:
+    kinds = get_args(Responder.model_fields["kind"].annotation)
+    assert {PartyKind(kind).value for kind in kinds} == set(kinds)
+
+
 def test_another_host_moves_everything() -> None:
     found = load(None, {"CARELINE_ADDRESSES_HOST": "127.0.10.1"})
     addresses = found.addresses
@@ -277,8 +338,9 @@ def test_the_example_sets_nothing_and_names_everything() -> None:
     for section, model in MODELS.items():
         parts = shown[section] if isinstance(shown[section], list) else [shown[section]]
         assert {key for part in parts for key in part} == set(model.model_fields), section
-    # What is shown is what is set, but for the trunks and the database, which are samples.
-    assert Settings.model_validate(shown | {"trunks": [], "database": {}}) == Settings()
+    # What is shown is what is set, but for the responders, the trunks and the database: samples.
+    samples: dict[str, Any] = {"responders": [], "trunks": [], "database": {}}
+    assert Settings.model_validate(shown | samples) == Settings()
 
 
 def _without_comment_marks(text: str) -> str:
