@@ -6,18 +6,32 @@ Part of the composition.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from datetime import UTC, datetime
 
 from settings import Settings
 from sql import rescue_cards
 from sql.engine import Database
 from sql.numbers import e164
-from workflows.card import Card, Party, PartyKind
+from workflows.card import Card, Party, PartyKind, unknown
+
+Cards = Callable[[str, int | None], Awaitable[tuple[Card, ...]]]
 
 
-def cards_of(settings: Settings, database: Database) -> Callable[..., Awaitable[tuple[Card, ...]]]:
-    """What reads the cards: it takes `at`, with `number`, `elder_id` or both (`card_for`)."""
-    return partial(rescue_cards.card_for, database, responders_of(settings), settings.centre.zone)
+def cards_of(settings: Settings, database: Database) -> Cards:
+    """What reads whose emergency it is: by the number as a carrier delivered it, or by the elder's
+    id. For somebody whom nobody knows there is the number, and the rescue services."""
+    centre, site = settings.centre, settings.sites[0].code
+    responders = responders_of(settings)
+
+    async def cards(caller: str, elder_id: int | None) -> tuple[Card, ...]:
+        number = e164(caller, country=centre.country_code, area=centre.area_code)
+        found = await rescue_cards.card_for(
+            database, responders, centre.zone,
+            at=datetime.now(UTC), number=number or None, elder_id=elder_id,
+        )  # fmt: skip
+        return found or (unknown(number, site),)
+
+    return cards
 
 
 def responders_of(settings: Settings) -> dict[str, tuple[Party, ...]]:

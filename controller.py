@@ -16,6 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from asterisk_conf.ports import AGI_PORT, AMI_PORT, AMI_USER
+from cards import cards_of
 from control import control_app, serving
 from emergencies import Emergencies
 from home import PRACTICE, Home
@@ -26,7 +27,7 @@ from settings import Settings
 from sql import codec, rescue_contacts
 from sql.engine import Database
 from sql.flight_log import SqlFlightLog
-from sql.numbers import e164
+from sql.numbers import as_dialled, e164
 from sql.queries import menus
 from sql.store import SqlStore
 from telephony.ami import Ami, Login
@@ -38,12 +39,19 @@ from telephony.into_room import into_room
 from telephony.lease import keep_lease
 from telephony.listener import Listener
 from telephony.recording_room import RecordingRoom
+from telephony.rescue_events import case_of
 from telephony.set_clock import mend_set_clock
 from telephony.switchboard import Switchboard
 from telephony.translate import Translator
-from workflows.commands import DeclareEmergency, PauseSeat, RenewContacts, ResumeSeat
+from workflows.commands import (
+    DeclareEmergency,
+    NameCaller,
+    PauseSeat,
+    RenewContacts,
+    ResumeSeat,
+)
 from workflows.errors import StoreDown
-from workflows.events import Event, KeyPressed
+from workflows.events import Event, KeyPressed, RecordingFailed, RecordingMade
 from workflows.menu import HOTLINE, Menu
 from workflows.runner import Runner
 
@@ -114,9 +122,13 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         open_calls=picture.open_calls, changed=picture.changed, connected=connected,
         stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
     )  # fmt: skip
+
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock,
         seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,
+        cards_of=cards_of(settings, database),
+        as_dialled=partial(as_dialled, country=centre.country_code),
+        sites=[site.code for site in settings.sites],
     )  # fmt: skip
 
     room = RecordingRoom(
@@ -124,17 +136,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         picture.show_room,
     )  # fmt: skip
 
-    async def tell(event: Event, because: str | None) -> Any:
-        if isinstance(event, (PauseSeat, ResumeSeat)):
-            return await listener.wish(event)
-        if isinstance(event, DeclareEmergency):
-            await into_room(ami, event.case_id)
-            return event
-        if isinstance(event, RenewContacts):
-            await contacts.renew(event.numbers)
-            return event
-        return await (emergencies if emergencies.takes(event) else runner).handle(event, because)
-
+    tell = taken_by(runner, listener, emergencies, contacts, ami)
     await emergencies.load()
     in_our_menu = partial(in_menu, asyncio.get_running_loop(), listener, HotlineMenu(database).now)
     agi = FastAgiServer(internal, AGI_PORT, in_our_menu, centre.lines + MENUS_BEYOND_LINES)
@@ -165,6 +167,35 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     finally:
         agi.close()
         await database.close()
+
+
+def taken_by(
+    runner: Runner,
+    listener: Listener,
+    emergencies: Emergencies,
+    contacts: RescueContacts,
+    ami: Ami,
+) -> Callable[[Event, str | None], Coroutine[Any, Any, Any]]:
+    """Who takes what the desk and the worker tell."""
+
+    async def tell(event: Event, because: str | None) -> Any:
+        match event:
+            case PauseSeat() | ResumeSeat():
+                return await listener.wish(event)
+            case DeclareEmergency():
+                await into_room(ami, event.case_id)
+                return event
+            case RenewContacts():
+                await contacts.renew(event.numbers)
+                return event
+            case RecordingMade() | RecordingFailed() if case_of(event.case_id):
+                return await emergencies.leg_recorded(event)
+        case = await (emergencies if emergencies.takes(event) else runner).handle(event, because)
+        if isinstance(event, NameCaller):
+            emergencies.read_cards(event.case_id, event.elder_id)
+        return case
+
+    return tell
 
 
 async def carry_on(duty: Callable[[], Coroutine[Any, Any, None]]) -> None:

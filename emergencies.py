@@ -24,12 +24,24 @@ from telephony.dialler import Dialler
 from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
 from telephony.rescue import Rescue
+from telephony.rescue_events import case_of
 from telephony.rescue_steps import StepHangs, Steps
 from workflows import emergency
 from workflows.call_facts import State
+from workflows.card import Card
 from workflows.effects import RaiseAlarm
 from workflows.errors import StoreDown
-from workflows.events import CallKept, EmergencyTimerFired, Event
+from workflows.events import (
+    CallKept,
+    CardsRead,
+    CaseFound,
+    EmergencyTimerFired,
+    Event,
+    LegRecorded,
+    RecordingFailed,
+    RecordingMade,
+    RoomOpened,
+)
 from workflows.ports import Clock, DueTimer, Posted
 from workflows.runner import Runner
 
@@ -38,6 +50,7 @@ logger = logging.getLogger(__name__)
 CATCH_UP_S: Final = 2.0
 LEAST_PAUSE_S: Final = 0.1
 GIVE_OVER_EVERY_S: Final = 1.0
+CARDS_AGAIN_S: Final = 1.0
 JOURNAL: Final = "journal"
 NOT_HANDLED: Final = "not handled"
 UNREADABLE: Final = "journal unreadable"
@@ -78,14 +91,21 @@ class Emergencies:
         zone: ZoneInfo,
         node: str,
         fate_of: Callable[[str, datetime], Awaitable[Fate]],
+        cards_of: Callable[[str, int | None], Awaitable[tuple[Card, ...]]],
+        as_dialled: Callable[[str], str],
+        sites: Sequence[str],
     ) -> None:
         self._ami: Final = ami
+        self._cards_of: Final = cards_of
+        self._reading: Final[set[asyncio.Task[None]]] = set()
         self._store: Final = store
         self._picture: Final = picture
         self._clock: Final = clock
         self._node: Final = node
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
-        self._dialler: Final = Dialler(ami, self.handle, clock.now)
+        self._dialler: Final = Dialler(
+            ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites
+        )  # fmt: skip
         performer = Performer(picture, self._dialler)
         self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
         self._rescue: Final = Rescue(
@@ -105,7 +125,44 @@ class Emergencies:
 
     async def handle(self, event: Event, because: str | None = None) -> Any:
         """Advance the emergency; see `Runner.handle` and `Steps.take`. Never raises StoreDown."""
-        return await self._steps.take(event, because)
+        case = await self._steps.take(event, because)
+        if isinstance(event, RoomOpened | CaseFound) and case is not None and not case.cards:
+            self.read_cards(event.case_id)
+        return case
+
+    def read_cards(self, case_id: str, elder_id: int | None = None) -> None:
+        """Read who the elder is, by the number that called or as a seat has said; soon, and again
+        and again while the database is away: nothing of the rescue waits for it."""
+        if self._journal.case(case_id) is None:
+            return
+        reading = asyncio.create_task(self._read_cards(case_id, elder_id))
+        self._reading.add(reading)
+        reading.add_done_callback(self._reading.discard)
+
+    async def _read_cards(self, case_id: str, elder_id: int | None) -> None:
+        while (case := self._journal.case(case_id)) is not None:
+            try:
+                cards = await self._cards_of(case.caller, elder_id)
+            except StoreDown as down:
+                logger.warning("whose emergency %s is, is read later: %s", case_id, down)
+                await asyncio.sleep(CARDS_AGAIN_S)
+                continue
+            except Exception:
+                logger.exception("the card of the emergency %s cannot be read", case_id)
+                return
+            await self.handle(CardsRead(case_id=case_id, at=self._clock.now(), cards=cards))
+            return
+
+    async def leg_recorded(self, event: RecordingMade | RecordingFailed) -> Any:
+        """What became of the recording of a leg; its serial is the leg's id."""
+        made = event if isinstance(event, RecordingMade) else None
+        return await self.handle(
+            LegRecorded(
+                case_id=case_of(event.case_id), at=event.at, leg=event.case_id,
+                file=made.file if made else "", sha256=made.sha256 if made else "",
+                seconds=made.seconds if made else 0.0, size=made.size if made else 0,
+            )
+        )  # fmt: skip
 
     async def load(self) -> None:
         """Take up the emergencies that were open before the last stop."""

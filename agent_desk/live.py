@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from sql import codec
 from workflows.call_facts import Call, Direction, State
-from workflows.emergency import Emergency, has_elder
+from workflows.emergency import has_elder
+from workflows.emergency_facts import Emergency
 
 JUST_ENDED: Final = 8
 NAMED_BY_CALL: Final = ("recording", "call back", "unreached", "elder alone", "role missing")

@@ -22,7 +22,7 @@ def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
     chapters = (
         _of_entry, _of_ringing, _of_end, _of_links, _of_order,
-        _of_room, _of_elder, _of_dials, _of_seat,
+        _of_room, _of_elder, _of_dials, _of_leg, _of_work, _of_plan, _of_seat,
     )  # fmt: skip
     for chapter in chapters:
         if told := chapter(event, body):
@@ -184,6 +184,57 @@ def _of_dials(event: str, body: Body) -> Step | None:
             return Step(_("A waiting time of the emergency is over"))
         case "CallAgain":
             return Step(_("%s has it called again") % body["by"], tone="act")
+        case _:
+            return None
+
+
+def _of_leg(event: str, body: Body) -> Step | None:
+    match event:
+        case "LegRang":
+            return Step(_("A telephone outside rings"), tone="wait")
+        case "LegAnswered":
+            return Step(_("Somebody outside answered"), tone="talk")
+        case "LegOver":
+            return Step(_("A call outside is over: %s") % words.leg_result(body["result"]))
+        case "LegRecorded":
+            return Step(_("The recording of a call outside is kept"), tone="act")
+        case "CardsRead":
+            return Step(_("The register was read: who the elder is"))
+        case _:
+            return None
+
+
+def _of_work(event: str, body: Body) -> Step | None:
+    match event:
+        case "CallParties":
+            return Step(_("%(by)s calls for help") % body, "、".join(body["parties"]), "act")
+        case "DropLeg":
+            return Step(_("%(by)s ends a call outside") % body)
+        case "MovePerson":
+            said = _("%(by)s brings somebody to the elder"), _("%(by)s takes somebody aside")
+            return Step(said[body["room"] != "elder"] % body)
+        case "Mute":
+            said = _("%(by)s lets somebody be heard"), _("%(by)s mutes somebody")
+            return Step(said[bool(body["is_muted"])] % body)
+        case "MarkLeg":
+            mark = words.leg_mark(body["mark"]) if body["is_so"] else _("taken back")
+            return Step(_("%(by)s ticks:") % body, mark, "act")
+        case "WriteNote":
+            return Step(_("%(by)s notes") % body, body["text"])
+        case "ChooseCard":
+            return Step(_("%(by)s says which of the elders it is") % body)
+        case _:
+            return None
+
+
+def _of_plan(event: str, body: Body) -> Step | None:
+    match event:
+        case "ChoosePlan":
+            return Step(_("%(by)s chooses the plan") % body, words.plan(body["kind"]))
+        case "TickStep" if body["is_done"]:
+            return Step(_("%(by)s has done a step of the plan") % body, tone="act")
+        case "TickStep":
+            return Step(_("%(by)s takes back a step of the plan") % body)
         case _:
             return None
 

@@ -408,3 +408,42 @@ def phone() -> dict[str, str]:
             "another one."
         ),
     }
+
+
+def leg_result(result: str) -> str:
+    """How a call for an emergency came out (`workflows.events.LegResult`)."""
+    return {
+        "spoken": _("spoken to"),
+        "not accepted": _("answered, and nobody pressed the key"),
+        "busy": _("busy"),
+        "no answer": _("no answer"),
+        "rejected": _("rejected"),
+        "failed": _("not reached"),
+        "not allowed": _("not switched on (rescue.live)"),
+        "cancelled": _("stopped by a seat"),
+        "unseen": _("over, and nobody saw how"),
+    }.get(result, result)
+
+
+def leg_mark(mark: str) -> str:
+    """What a seat ticks on a call for an emergency (`workflows.commands.Mark`)."""
+    return {
+        "told": _("they know where and why"),
+        "on the way": _("they are on the way"),
+        "arrived": _("they have arrived"),
+        "elder told": _("the elder was told"),
+    }.get(mark, mark)
+
+
+def plan(kind: str) -> str:
+    """The kinds of emergencies for which there are plans."""
+    return {
+        "fall": _("fall"),
+        "fire": _("fire"),
+        "illness": _("illness"),
+        "gas": _("gas"),
+        "flood": _("water"),
+        "lost": _("lost"),
+        "no_response": _("no response"),
+        "other": _("other"),
+    }.get(kind, kind)

@@ -20,7 +20,7 @@ from sql.engine import Database
 from sql.models import AuditEntry, Case, Journal, Outbox
 from sql.store import SqlStore, end_alarm, raise_alarm
 from workflows.commands import Command
-from workflows.effects import CancelDial, Dial, Effect, EndAlarm, RaiseAlarm
+from workflows.effects import CancelDial, Dial, Effect, EndAlarm, MakeRecording, RaiseAlarm
 from workflows.events import (
     CaseFound,
     DialAnswered,
@@ -28,6 +28,8 @@ from workflows.events import (
     DialFailed,
     DialLost,
     Event,
+    LegOver,
+    LegRecorded,
     PersonJoined,
 )
 from workflows.machine import Process
@@ -97,6 +99,17 @@ def _write_journal(session: AsyncSession, process: Process[Any], step: Step) -> 
 
 async def _post(session: AsyncSession, process: Process[Any], step: Step) -> None:
     for effect in step.effects:
+        if isinstance(effect, MakeRecording) and not await _is_posted(session, owed_id(effect)):
+            session.add(
+                Outbox(
+                    id=owed_id(effect),
+                    process=process.name,
+                    case_id=step.event.case_id,
+                    kind=type(effect).__name__,
+                    body=codec.dump_effect(effect),
+                    posted_at=step.event.at,
+                )
+            )
         # One that a controller before asked for by the same name is in the table already.
         if isinstance(effect, Dial | CancelDial) and not await _is_posted(session, effect.id):
             session.add(
@@ -111,6 +124,10 @@ async def _post(session: AsyncSession, process: Process[Any], step: Step) -> Non
                     done_at=step.event.at if isinstance(effect, CancelDial) else None,
                 )
             )
+
+
+def owed_id(effect: MakeRecording) -> str:
+    return f"{effect.serial}/recording"
 
 
 async def _is_posted(session: AsyncSession, effect: str) -> bool:
@@ -132,20 +149,30 @@ async def _note_result(session: AsyncSession, step: Step) -> None:
     match step.event:
         case DialAttempted(effect=dial):
             await session.execute(update(Outbox).where(Outbox.id == dial).values(attempted_at=at))
-        case DialAnswered(effect=dial):
-            await _settle(session, dial, "answered", step)
-        case DialFailed(effect=dial):
-            await _settle(session, dial, "failed", step)
-        case DialLost(effect=dial):
-            await _settle(session, dial, "uncertain", step)
         case PersonJoined(person=person):
             await _settle(session, person.effect, "answered", step)
         case CaseFound(people=people):
             for person in people:
                 await _settle(session, person.effect, "answered", step)
+        case LegRecorded(leg=serial, file=file):
+            await _settle(session, f"{serial}/recording", "made" if file else "failed", step)
+        case DialAnswered() | DialFailed() | DialLost() | LegOver():
+            await _settle(session, step.event.effect, _result(step.event), step)
     for effect in step.effects:
         if isinstance(effect, CancelDial):
             await _settle(session, effect.dial, "cancelled", step)
+
+
+def _result(event: DialAnswered | DialFailed | DialLost | LegOver) -> str:
+    match event:
+        case LegOver(result=result):
+            return result.value
+        case DialAnswered():
+            return "answered"
+        case DialFailed():
+            return "failed"
+        case DialLost():
+            return "uncertain"
 
 
 async def _settle(session: AsyncSession, dial: str, result: str, step: Step) -> None:

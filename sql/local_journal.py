@@ -23,10 +23,16 @@ from sql.case_file import ENDING, CaseFile, line_of
 from sql.filling import Step, cases_in, fill
 from sql.store import SqlStore
 from workflows.effects import (
+    Act,
+    CallParty,
     CallSeat,
     CancelDial,
     Effect,
     EndAlarm,
+    HangUpPerson,
+    MakeRecording,
+    MovePeople,
+    MutePerson,
     RaiseAlarm,
     StartTimer,
     StopTimer,
@@ -39,9 +45,10 @@ from workflows.ports import DueTimer, Posted
 logger = logging.getLogger(__name__)
 
 AGAIN_S: Final = 0.5
+ACTS: Final = (CallSeat, CallParty, CancelDial, MovePeople, MutePerson, HangUpPerson)
 EFFECTS: Final[dict[str, type[Effect]]] = {
     effect.__name__: effect
-    for effect in (CallSeat, CancelDial, StartTimer, StopTimer, RaiseAlarm, EndAlarm)
+    for effect in (*ACTS, MakeRecording, StartTimer, StopTimer, RaiseAlarm, EndAlarm)
 }
 
 
@@ -299,7 +306,7 @@ class JournalTransaction:
                 effects=tuple(effects),
             )
         )
-        return [Posted(e.id, e) for e in effects if isinstance(e, CallSeat | CancelDial)]
+        return [Posted(e.id, e) for e in effects if isinstance(e, Act)]
 
 
 def _said(step: Step) -> dict[str, Any]:

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from telephony.ami import Ami, AmiDown, AmiRefused
 from workflows import emergency
-from workflows.effects import CallSeat, CancelDial, Effect
+from workflows.effects import (
+    CallParty,
+    CallSeat,
+    CancelDial,
+    Dial,
+    Effect,
+    HangUpPerson,
+    MovePeople,
+    MutePerson,
+)
 from workflows.events import DialAttempted, DialFailed, Event
 
 logger = logging.getLogger(__name__)
 
 RING_MS: Final = 6 * 3600 * 1000
 """A placeholder waits until a seat is free, not for half a minute as Asterisk would have it."""
+OUTWARD_MS: Final = 300 * 1000
+"""Every carrier in turn; each rings for as long as the dialplan says."""
+NOT_DIALLED: Final = re.compile(r"[^0-9+]")
 UNSEEN_S: Final = 1.0
 """Asterisk says that it has taken a dial before it has made the channel."""
 
@@ -29,7 +42,9 @@ UNSEEN_S: Final = 1.0
 class Dialler:
     """Performs the effects of emergencies.
 
-    `handle` takes facts and returns the case after them; None when it is put away.
+    `handle` takes facts and returns the case after them; None when it is put away. `as_dialled`
+    turns E.164 into what a carrier here is given; `sites` are those whose rescue services can be
+    called, the first one for an elder of no site.
     """
 
     def __init__(
@@ -37,19 +52,24 @@ class Dialler:
         ami: Ami,
         handle: Callable[[Event], Awaitable[Any]],
         now: Callable[[], datetime],
+        *,
+        as_dialled: Callable[[str], str],
+        sites: Sequence[str],
     ) -> None:
         self._ami: Final = ami
+        self._as_dialled: Final = as_dialled
+        self._sites: Final = sites
         self._handle: Final = handle
         self._now: Final = now
         self._line: Final[asyncio.Queue[Effect]] = asyncio.Queue()
-        self._waiting: Final[dict[str, tuple[CallSeat, float]]] = {}
+        self._waiting: Final[dict[str, tuple[Dial, float]]] = {}
         self._sent: Final[dict[str, float]] = {}
         # Whoever must be sure that nothing was lost looks when this is set.
         self.in_doubt: Final = asyncio.Event()
 
     def post(self, effect: Effect) -> None:
         """Perform it soon. The same dial may be posted again: it is sent once."""
-        if isinstance(effect, CallSeat):
+        if isinstance(effect, Dial):
             if effect.id in self._waiting:
                 return
             self._waiting[effect.id] = (effect, asyncio.get_running_loop().time())
@@ -78,15 +98,19 @@ class Dialler:
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
-            case CallSeat():
+            case Dial():
                 try:
-                    await self._call_seat(effect)
+                    await self._dial(effect)
                 finally:
                     self._waiting.pop(effect.id, None)
-            case CancelDial():
-                await self._cancel(effect)
+            case CancelDial(dial=channel) | HangUpPerson(channel=channel):
+                await self._hang_up(channel)
+            case MovePeople():
+                await self._move(effect)
+            case MutePerson():
+                await self._mute(effect)
 
-    async def _call_seat(self, dial: CallSeat) -> None:
+    async def _dial(self, dial: Dial) -> None:
         if not self._ami.is_up:
             # Unattempted: whoever reads Asterisk anew posts it again.
             return
@@ -96,7 +120,7 @@ class Dialler:
             return
         self._note_sending(dial.id)
         try:
-            await self._ami.action("Originate", **originate(dial))
+            await self._ami.action("Originate", **self._originate(dial))
         except AmiRefused as refused:
             reason = f"Asterisk refused: {refused}"
             await self._handle(
@@ -106,23 +130,74 @@ class Dialler:
             logger.warning("the dial %s was perhaps sent: %s", dial.id, cause)
             self.in_doubt.set()
 
+    def _originate(self, dial: Dial) -> dict[str, Any]:
+        """The call as Asterisk wants it."""
+        match dial:
+            case CallParty(service="", number=number):
+                digits = NOT_DIALLED.sub("", self._as_dialled(number))
+                return outward(dial, f"{digits}@rescue-contact")
+            case CallParty(service=service, site=site):
+                at = site if site in self._sites else self._sites[0]
+                return outward(dial, f"{service}@rescue-service-{at}")
+            case _:
+                assert isinstance(dial, CallSeat)
+                return place(dial)
+
     def _note_sending(self, dial: str) -> None:
         now = asyncio.get_running_loop().time()
         for old in [one for one, sent in self._sent.items() if now - sent >= UNSEEN_S]:
             del self._sent[old]
         self._sent[dial] = now
 
-    async def _cancel(self, effect: CancelDial) -> None:
-        """Hang up what still rings; a dial that has become a talk has no channel of this id."""
+    async def _hang_up(self, channel: str) -> None:
+        """A dial that has become a talk has no channel of its id any more, and that is no fault."""
         try:
-            await self._ami.action("Hangup", Channel=effect.dial, Cause="16")
+            await self._ami.action("Hangup", Channel=channel, Cause="16")
         except AmiRefused:
-            logger.debug("the dial %s is over already", effect.dial)
+            logger.debug("the channel %s is gone already", channel)
         except (AmiDown, TimeoutError):
-            logger.info("the dial %s was not withdrawn; it is at the next look", effect.dial)
+            logger.info("%s was not hung up; it is at the next look", channel)
+
+    async def _move(self, move: MovePeople) -> None:
+        """Whoever cannot be moved is gone, or is found where they are at the next look."""
+        for channel in move.channels:
+            try:
+                await self._ami.action(
+                    "Redirect",
+                    Channel=channel, Context="rescue-move", Exten=move.room, Priority="1",
+                )  # fmt: skip
+            except AmiRefused as refused:
+                logger.info("%s of %s was not moved: %s", channel, move.case_id, refused)
+            except (AmiDown, TimeoutError) as cause:
+                logger.warning("%s was perhaps moved: %s", channel, cause)
+                self.in_doubt.set()
+
+    async def _mute(self, mute: MutePerson) -> None:
+        state = "on" if mute.is_muted else "off"
+        try:
+            await self._ami.action(
+                "MuteAudio", Channel=mute.channel, Direction="in", State=state
+            )  # fmt: skip
+        except (AmiRefused, AmiDown, TimeoutError) as cause:
+            logger.warning("%s was not muted: %s", mute.channel, cause)
 
 
-def originate(dial: CallSeat) -> dict[str, Any]:
+def outward(dial: CallParty, whom: str) -> dict[str, Any]:
+    """Somebody outside: who answers is moved into a room, and the half that called ends."""
+    return {
+        "ActionID": dial.id,
+        "Channel": f"Local/{whom}/n",
+        "Application": "Hangup",
+        "Data": "16",
+        "Async": "true",
+        "Timeout": str(OUTWARD_MS),
+        "ChannelId": dial.id,
+        "OtherChannelId": f"{dial.id}-2",
+        "Variable": [f"CARELINE_CALL={dial.case_id}", f"CARELINE_EFFECT={dial.id}"],
+    }
+
+
+def place(dial: CallSeat) -> dict[str, Any]:
     """The next free seat for a role: a placeholder waits in the queue, and brings who answers."""
     return {
         # The answer to it, when everything is over, is known by this.

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from typing import Final, Protocol
 
 from workflows import emergency
-from workflows.emergency import Emergency
+from workflows.emergency_facts import Emergency
 
 CALM_S: Final = 1.0
 """A case that was in doubt is claimed again only when it has gone well for so long."""

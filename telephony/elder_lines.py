@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.translate import plain
 from workflows import emergency
-from workflows.emergency import Emergency
+from workflows.emergency_facts import Emergency
 from workflows.events import ElderHeard, ElderSilent, Event
 
 logger = logging.getLogger(__name__)

@@ -21,12 +21,19 @@ from telephony.cel import Fate, FateKind
 from telephony.dialler import Dialler
 from telephony.doubts import Cases, Doubts
 from telephony.listings import live_channels, people_in, rooms_of
-from telephony.rescue_events import elders_in_rooms, living_dials, person_on, rescue_events
+from telephony.rescue_events import (
+    caller_of,
+    elders_in_rooms,
+    living_dials,
+    people_on,
+    rescue_events,
+    side_room,
+)
 from telephony.rescue_steps import STALE_S, StepHangs
 from telephony.translate import plain
-from workflows import emergency, role
+from workflows import emergency, leg, role
 from workflows.effects import CancelDial
-from workflows.emergency import Emergency
+from workflows.emergency_facts import Emergency
 from workflows.events import (
     CaseFound,
     DialAnswered,
@@ -34,10 +41,13 @@ from workflows.events import (
     DialLost,
     ElderGone,
     Event,
+    LegOver,
+    LegResult,
     Owner,
     PersonLeft,
     RoomOpened,
 )
+from workflows.leg import ELDERS, SIDE, Leg
 
 logger = logging.getLogger(__name__)
 
@@ -153,10 +163,11 @@ class Rescue:
         unlike = ours.keys() ^ set(there) | (ours.keys() - self._adopted)
         differing = {(case_id, frozenset[str]()) for case_id in unlike}
         for case_id in set(there) & ours.keys():
-            members = await self._members(case_id) if case_id in rooms else set()
-            persons = {c["Uniqueid"] for c in channels if person_on(c)} & members
-            if legs := persons ^ {person.leg for person in ours[case_id].people}:
-                differing.add((case_id, frozenset(legs)))
+            persons = people_on(channels, await self._members(case_id, rooms))
+            is_so = {(person.leg, person.room) for person in persons}
+            known = {(person.leg, person.room) for person in ours[case_id].people}
+            if differs := is_so ^ known:
+                differing.add((case_id, frozenset(leg for leg, _ in differs)))
         return frozenset(differing)
 
     async def look_when_in_doubt(self) -> None:
@@ -209,9 +220,9 @@ class Rescue:
         if case is None:
             # The late echo of a case that is closed and put away, or an ordinary call.
             return False
-        if isinstance(event, PersonLeft) and event.effect:
-            # Leaving the room was told already: this is the end of the leg.
-            return emergency.awaits(case, event)
+        if isinstance(event, PersonLeft) and event.is_gone:
+            # Leaving the room was told already, mostly: this is the end of the channel.
+            return emergency.awaits(case, event) or any(one.leg == event.leg for one in case.people)
         return True
 
     # ── taking up ─────────────────────────────────────────────────────────────────────────────
@@ -220,10 +231,10 @@ class Rescue:
         """Bring these cases, or all, to what Asterisk has."""
         # A dial that is on its way now may be missing in the lists, and is not judged by them.
         sent = {
-            one.dial
+            dial
             for case in self._cases.open_cases()
-            for one in case.roles
-            if one.sent_at and not self._dialler.may_be_unseen(one.dial)
+            for dial in emergency.sent_dials(case)
+            if not self._dialler.may_be_unseen(dial)
         }
         channels = await live_channels(self._ami)
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
@@ -237,12 +248,16 @@ class Rescue:
             if case.id not in there and emergency.has_elder(case) and wanted(case.id):
                 with suppress(StepHangs):
                     await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
+            if case.id not in there and wanted(case.id):
+                # Of an elder who has hung up, the helpers may still be talking to A.
+                with suppress(StepHangs):
+                    await self._settle_legs(case.id, channels, sent)
         for case_id in filter(wanted, there):
             if self._doubts.is_closed(case_id):
                 self.doubt(case_id)
                 continue
             try:
-                await self._adopt(case_id, channels, sent, has_room=case_id in rooms)
+                await self._adopt(case_id, channels, sent, rooms)
             except (AmiDown, AmiRefused, TimeoutError):
                 raise
             except Exception:
@@ -251,32 +266,34 @@ class Rescue:
                 self.doubt(case_id)
 
     async def _adopt(
-        self, case_id: str, channels: Channels, sent: Collection[str], *, has_room: bool
+        self, case_id: str, channels: Channels, sent: Collection[str], rooms: Collection[str]
     ) -> None:
         """Bring the case to what Asterisk has; then settle what is in doubt; then it is ours."""
         known = self._cases.case(case_id)
-        members = await self._members(case_id) if has_room else set()
-        persons = [person_on(channel) for channel in channels if channel.get("Uniqueid") in members]
+        members = await self._members(case_id, rooms)
+        persons = people_on(channels, members)
         outside = [channel for channel in channels if channel.get("Uniqueid") not in members]
         dials = living_dials(case_id, outside)
         found = CaseFound(
             case_id=case_id,
             at=self._now(),
             owner=await self._owner(case_id),
-            people=tuple(person for person in persons if person),
+            people=persons,
             dials=dials,
+            caller=caller_of(case_id, channels),
         )
         # First of all what was never sent before: what is asked for from here on is new.
         unsent = emergency.unsent(known) if known else ()
         case = await self._handle(found)
         case = await self._settle(case, dials, sent)
+        case = await self._settle_legs(case_id, channels, sent) or case
         self._adopted.add(case_id)
         self._doubts.goes_well(case_id)
         newest = self._cases.case(case_id) or case
         for dial in emergency.unsent(newest):
             if dial in unsent:
                 self._dialler.post(dial)
-        awaited = {one.dial for one in newest.roles if one.state is not role.State.FILLED}
+        awaited = emergency.awaited_dials(newest)
         for left_over in dials:
             if left_over not in awaited:
                 self._dialler.post(CancelDial(id=f"{left_over}/cancel", dial=left_over))
@@ -298,6 +315,32 @@ class Rescue:
             case = settled if isinstance(settled, Emergency) else case
         return case
 
+    async def _settle_legs(
+        self, case_id: str, channels: Channels, sent: Collection[str]
+    ) -> Emergency | None:
+        """Tell the end of every leg that was called before and of which nothing lives."""
+        case = self._cases.case(case_id)
+        living = living_dials(case_id, channels)
+        for one in case.legs if case else ():
+            if not leg.is_open(one) or one.sent_at is None or one.id in living:
+                continue
+            if one.id not in sent:
+                asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.look_again)
+                continue
+            case = await self._handle(await self._end_of(case_id, one)) or case
+        return case
+
+    async def _end_of(self, case_id: str, one: Leg) -> Event:
+        """What became of a leg: one that had rung is over, one that was only sent may never have
+        rung at all."""
+        if one.state is leg.State.ASKED and one.sent_at:
+            fact = await self._fact_of(case_id, one.id, one.sent_at)
+            if isinstance(fact, DialFailed | DialLost):
+                return fact
+        return LegOver(
+            case_id=case_id, at=self._now(), effect=one.id, result=LegResult.UNSEEN
+        )  # fmt: skip
+
     async def _fact_of(self, case_id: str, dial: str, sent_at: datetime) -> Event:
         """What became of a dial that was sent then, as far as anybody wrote it down."""
         fate = await self._fate_of(dial, sent_at)
@@ -318,9 +361,13 @@ class Rescue:
                     seats_there=await self._seats_there(),
                 )
 
-    async def _members(self, case_id: str) -> set[str]:
-        members = await people_in(self._ami, case_id)
-        return {plain(member.get("Uniqueid"), 120) for member in members}
+    async def _members(self, case_id: str, rooms: Collection[str]) -> dict[str, str]:
+        """In which of the case's rooms, if these stand, each channel is."""
+        members: dict[str, str] = {}
+        for name, room in ((case_id, ELDERS), (side_room(case_id), SIDE)):
+            for member in await people_in(self._ami, name) if name in rooms else ():
+                members[plain(member.get("Uniqueid"), 120)] = room
+        return members
 
     async def _seats_there(self) -> int:
         """How many seats have a phone that is signed in: who sits there sees the desk."""

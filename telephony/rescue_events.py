@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from telephony.translate import AmiEvent, happened_at, number, plain, seat_of, variable
+from telephony.translate import AmiEvent, happened_at, number, plain, seat_of, variable, whole
 from workflows.events import (
     DialAnswered,
     DialFailed,
@@ -14,21 +15,34 @@ from workflows.events import (
     ElderLeft,
     Event,
     HandedBack,
+    LegAnswered,
+    LegOver,
+    LegRang,
+    LegResult,
     Person,
     PersonJoined,
     PersonLeft,
     RoomOpened,
     TookOver,
 )
+from workflows.leg import ELDERS, SIDE
 
-STEPS: Final[dict[str, type[RoomOpened | TookOver | HandedBack]]] = {
-    "room": RoomOpened,
+STEPS: Final[dict[str, type[TookOver | HandedBack]]] = {
     "takeover": TookOver,
     "controller": HandedBack,
 }
-PERSONS: Final = ("seat", "contact")
-DIAL: Final = re.compile(r"(?P<case>.+)-[A-Z]\d+")
-"""The id of a dial: its case, its role and a running number (`workflows/role.py`)."""
+PERSONS: Final = ("seat", "contact", "service")
+DIAL: Final = re.compile(r"(?P<case>.+)-(?P<letter>[A-Z])\d+")
+"""The id of a dial: its case, its role (`workflows/role.py`) or L for a leg (`workflows/leg.py`),
+and a running number."""
+RINGS: Final = ("RINGING", "PROGRESS")
+RESULTS: Final = {
+    "BUSY": LegResult.BUSY,
+    "NOANSWER": LegResult.NO_ANSWER,
+    "CANCEL": LegResult.CANCELLED,
+    "NOTALLOWED": LegResult.NOT_ALLOWED,
+}
+REJECTED_CAUSE: Final = 21
 
 
 def case_of(dial: str) -> str:
@@ -37,31 +51,62 @@ def case_of(dial: str) -> str:
     return found["case"] if found else ""
 
 
+def is_leg(dial: str) -> bool:
+    """Whether this is the dial of a leg outside, and not of a seat for a role."""
+    found = DIAL.fullmatch(dial)
+    return found is not None and found["letter"] == "L"
+
+
+def side_room(case_id: str) -> str:
+    """The name of A's own room in Asterisk."""
+    return f"{case_id}-side"
+
+
 def rescue_events(ami: AmiEvent) -> tuple[Event, ...]:
     """What this AMI event says about an emergency; mostly nothing."""
     match ami.get("Event"):
         case "UserEvent" if ami.get("UserEvent") == "Rescue":
             return _step(ami)
-        case "ConfbridgeJoin":
-            case_id, person = variable(ami, "CARELINE_CALL"), person_on(ami)
-            if not person or not case_id:
-                return ()
-            return (PersonJoined(case_id=case_id, at=happened_at(ami), person=person),)
         case "ConfbridgeLeave" if variable(ami, "CARELINE_PARTY") == "caller":
             return (ElderLeft(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
-        case "ConfbridgeLeave":
-            case_id, person = variable(ami, "CARELINE_CALL"), person_on(ami)
-            if not person or not case_id:
-                return ()
-            return (PersonLeft(case_id=case_id, at=happened_at(ami), leg=person.leg),)
+        case "ConfbridgeJoin" | "ConfbridgeLeave":
+            return _in_room(ami)
         case "OriginateResponse":
             return _dial_over(ami)
         case "Hangup" if variable(ami, "CARELINE_CALL") == ami.get("Uniqueid"):
             return (ElderGone(case_id=plain(ami["Uniqueid"]), at=happened_at(ami)),)
         case "Hangup" if ami.get("ChannelStateDesc") == "Up":
             return _answered_and_gone(ami)
+        case "DialState" | "DialEnd":
+            return _leg_rings(ami)
         case _:
             return ()
+
+
+def _in_room(ami: AmiEvent) -> tuple[Event, ...]:
+    """Somebody beside the elder has come into one of the case's rooms, or is out of it."""
+    case_id, person, at = variable(ami, "CARELINE_CALL"), person_on(ami), happened_at(ami)
+    if not person or not case_id:
+        return ()
+    if ami["Event"] == "ConfbridgeLeave":
+        return (PersonLeft(case_id=case_id, at=at, leg=person.leg),)
+    aside = plain(ami.get("Conference"), 120) == side_room(case_id)
+    person = replace(person, room=SIDE if aside else ELDERS)
+    return (PersonJoined(case_id=case_id, at=at, person=person),)
+
+
+def _leg_rings(ami: AmiEvent) -> tuple[Event, ...]:
+    """The telephone of somebody whom a seat has called rings, or is taken up."""
+    dial, channel = variable(ami, "CARELINE_EFFECT", "Dest"), plain(ami.get("DestUniqueid"))
+    case_id, at = case_of(dial), happened_at(ami)
+    if not channel or not is_leg(dial) or variable(ami, "CARELINE_PARTY", "Dest") not in PERSONS:
+        return ()
+    status = plain(ami.get("DialStatus"))
+    if ami["Event"] == "DialState":
+        rang = LegRang(case_id=case_id, at=at, effect=dial, channel=channel)
+        return (rang,) if status in RINGS else ()
+    answered = LegAnswered(case_id=case_id, at=at, effect=dial, channel=channel)
+    return (answered,) if status == "ANSWER" else ()
 
 
 def _step(ami: AmiEvent) -> tuple[Event, ...]:
@@ -69,19 +114,32 @@ def _step(ami: AmiEvent) -> tuple[Event, ...]:
     step = plain(ami.get("Step"))
     if not case_id:
         return ()
+    if step == "leg-over":
+        rejected = whole(ami.get("Cause")) == REJECTED_CAUSE
+        other = LegResult.REJECTED if rejected else LegResult.FAILED
+        result = RESULTS.get(plain(ami.get("Status")), other)
+        dial = plain(ami.get("Effect"), 120)
+        return (LegOver(case_id=case_id, at=at, effect=dial, result=result),)
     if step == "gone":
         return (ElderGone(case_id=case_id, at=at),)
+    if step == "room":
+        return (RoomOpened(case_id=case_id, at=at, caller=number(ami.get("CallerIDNum"))),)
     return (STEPS[step](case_id=case_id, at=at),) if step in STEPS else ()
 
 
 def _answered_and_gone(ami: AmiEvent) -> tuple[Event, ...]:
-    """The end of somebody whom a dial of ours had reached, in the room or on the way into it."""
-    person = person_on(ami)
-    case_id = case_of(person.effect) if person else ""
+    """The end of somebody who was in a room, or on the way there since a dial had reached them."""
+    person, at = person_on(ami), happened_at(ami)
+    case_id = variable(ami, "CARELINE_CALL") if person else ""
     if not person or not case_id:
         return ()
-    at = happened_at(ami)
-    return (PersonLeft(case_id=case_id, at=at, leg=person.leg, effect=person.effect),)
+    left = PersonLeft(
+        case_id=case_id, at=at, leg=person.leg, effect=person.effect, is_gone=True
+    )  # fmt: skip
+    if not is_leg(person.effect):
+        return (left,)
+    over = LegOver(case_id=case_id, at=at, effect=person.effect, result=LegResult.SPOKEN)
+    return left, over
 
 
 def _dial_over(ami: AmiEvent) -> tuple[Event, ...]:
@@ -111,6 +169,18 @@ def person_on(channel: AmiEvent) -> Person | None:
     )
 
 
+def people_on(
+    channels: Sequence[Mapping[str, Any]], rooms: Mapping[str, str]
+) -> tuple[Person, ...]:
+    """Who is in a room, by which room each channel is in."""
+    persons = ((channel, person_on(channel)) for channel in channels)
+    return tuple(
+        replace(person, room=rooms[plain(channel.get("Uniqueid"), 120)])
+        for channel, person in persons
+        if person and plain(channel.get("Uniqueid"), 120) in rooms
+    )
+
+
 def living_dials(case_id: str, channels: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
     """Our dials for this case that live: by a half of their own, or by a leg that they rang.
 
@@ -119,6 +189,12 @@ def living_dials(case_id: str, channels: Sequence[Mapping[str, Any]]) -> tuple[s
     ids = {plain(channel.get("Uniqueid"), 120).removesuffix("-2") for channel in channels}
     ids |= {plain(variable(channel, "CARELINE_EFFECT"), 120) for channel in channels}
     return tuple(sorted(one for one in ids if case_of(one) == case_id))
+
+
+def caller_of(case_id: str, channels: Sequence[Mapping[str, Any]]) -> str:
+    """The elder's number, as the carrier delivered it."""
+    own = (one for one in channels if plain(one.get("Uniqueid")) == case_id)
+    return number(next(own, {}).get("CallerIDNum"))
 
 
 def elders_in_rooms(channels: Sequence[Mapping[str, Any]], rooms: Sequence[str]) -> tuple[str, ...]:

@@ -166,11 +166,10 @@ class House:
             stream.close()
 
 
-def write_config(file: Path, block: Block) -> Path:
+def write_config(file: Path, block: Block, more: str = "") -> Path:
     peers = [block.carrier, *(block.caller(number) for number in range(10))]
-    file.write_text(
-        TOML.format(host=block.centre, carrier=block.carrier, match=json.dumps(peers)), "utf-8"
-    )
+    written = TOML.format(host=block.centre, carrier=block.carrier, match=json.dumps(peers))
+    file.write_text(written + more, "utf-8")
     return file
 
 
@@ -284,11 +283,14 @@ def wait_reachable(observer: Observer) -> None:
 
 
 @contextlib.contextmanager
-def own_town(folder: Path) -> Iterator[Town]:
-    """A house and its carrier in this folder; the seats' phones ring until a test says more."""
+def own_town(folder: Path, more: str = "") -> Iterator[Town]:
+    """A house and its carrier in this folder; the seats' phones ring until a test says more.
+
+    `more` is added to its settings.
+    """
     with (
         claim_addresses(100) as block,
-        running(folder / "home", write_config(folder / "careline.toml", block)) as house,
+        running(folder / "home", write_config(folder / "careline.toml", block, more)) as house,
         town_of(house, block, folder / "carrier") as town,
     ):
         for seat in house.settings.seats:

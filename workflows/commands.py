@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from workflows.events import CallClass, Event, KnownElder
 
@@ -131,3 +132,90 @@ class RenewContacts(Command):
     """
 
     numbers: tuple[str, ...]
+
+
+# ── in an emergency ───────────────────────────────────────────────────────────────────────────
+
+
+class Mark(Enum):
+    """What a seat ticks on a leg: they know where to go, they are on the way, they are there, and
+    the elder was told of it (EMG-06, EMG-10)."""
+
+    TOLD = "told"
+    ON_THE_WAY = "on the way"
+    ARRIVED = "arrived"
+    ELDER_TOLD = "elder told"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallParties(Command):
+    """Call these out of the card, all at the same time (EMG-03 to 07, EMG-13): keys of parties.
+
+    One who is being called, or is there, is not called a second time.
+    """
+
+    parties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropLeg(Command):
+    """End this leg, whether it rings or talks."""
+
+    leg: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovePerson(Command):
+    """Bring whoever is on this channel into the other room (EMG-16): the elder's or A's own."""
+
+    channel: str
+    room: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute(Command):
+    """Nobody hears whoever is on this channel, or everybody does again."""
+
+    channel: str
+    is_muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarkLeg(Command):
+    """Tick something on a leg, or take the tick back."""
+
+    leg: str
+    mark: Mark
+    is_so: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteNote(Command):
+    """What there is to know of the elder's condition (EMG-08). `note_id` is made with the form, so
+    that sending it twice says it once."""
+
+    note_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoosePlan(Command):
+    """Which kind of emergency it is, and which version of its plan is followed (EMG-18)."""
+
+    kind: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickStep(Command):
+    """A step of the plan is done, or is not after all; also that guidance was given (EMG-23)."""
+
+    step: str
+    is_done: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChooseCard(Command):
+    """Which of the elders who have this number it is."""
+
+    uid: str

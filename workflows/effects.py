@@ -61,10 +61,16 @@ class EndAlarm(Effect):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dial(Effect):
-    """Bring somebody into the room of the case. `id` is the channel's id in Asterisk too."""
+class Act(Effect):
+    """Something to be done in Asterisk, at once. Doing it twice changes nothing more."""
 
     id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial(Act):
+    """Bring somebody into the room of the case. `id` is the channel's id in Asterisk too."""
+
     case_id: str
 
 
@@ -76,8 +82,43 @@ class CallSeat(Dial):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelDial(Effect):
+class CallParty(Dial):
+    """Call somebody outside for an emergency: `number`, or the site's own `service`.
+
+    `service` is ambulance, fire or police, which have no number here: each site has its own.
+    """
+
+    number: str = ""
+    service: str = ""
+    site: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelDial(Act):
     """Stop the dial with this id if it still rings; harmless when it is repeated."""
 
-    id: str
     dial: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovePeople(Act):
+    """Bring these channels into a room of the case (`workflows.leg.ROOMS`), all at once."""
+
+    case_id: str
+    channels: tuple[str, ...]
+    room: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MutePerson(Act):
+    """Nobody hears what comes in on this channel, or everybody does again."""
+
+    channel: str
+    is_muted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HangUpPerson(Act):
+    """End this channel."""
+
+    channel: str

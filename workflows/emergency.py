@@ -9,17 +9,45 @@ the dialplan acts alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterator
+from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from workflows import role
-from workflows.commands import CallAgain
-from workflows.effects import CallSeat, Effect, EndAlarm, RaiseAlarm, StartTimer, StopTimer
+from workflows import leg, rescue_work, role
+from workflows.commands import (
+    CallAgain,
+    CallParties,
+    ChooseCard,
+    ChoosePlan,
+    DropLeg,
+    MarkLeg,
+    MovePerson,
+    Mute,
+    TickStep,
+    WriteNote,
+)
+from workflows.effects import (
+    CallParty,
+    CallSeat,
+    Effect,
+    EndAlarm,
+    RaiseAlarm,
+    StartTimer,
+    StopTimer,
+)
+from workflows.emergency_facts import (
+    HAND_BACK_DUE,
+    Emergency,
+    State,
+    record,
+    seated,
+    with_elder,
+)
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CallKept,
+    CardsRead,
     CaseFound,
     DialAnswered,
     DialAttempted,
@@ -32,8 +60,11 @@ from workflows.events import (
     EmergencyTimerFired,
     Event,
     HandedBack,
+    LegAnswered,
+    LegOver,
+    LegRang,
+    LegRecorded,
     Owner,
-    Person,
     PersonJoined,
     PersonLeft,
     RoomOpened,
@@ -50,15 +81,8 @@ NOBODY_S: Final = 28
 then rings every free phone and the elder's contacts (K: contacts after 30 s).
 """
 UNREACHED: Final = "unreached"
-HAND_BACK_DUE: Final = "hand-back due"
 HAND_BACK_S: Final = 3
 """The dialplan hands back within a quarter of a second of our sign of life."""
-
-
-class State(Enum):
-    ALONE = "alone"
-    ACCOMPANIED = "accompanied"
-    CLOSED = "closed"
 
 
 class Trigger(Enum):
@@ -70,89 +94,7 @@ class Trigger(Enum):
     CALL_KEPT = "the call's own record has its end"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Emergency:
-    """One case. `is_left`: no seat came for us, so the dialplan is let act alone beside us.
-
-    `alone_since`: since when no seat has been with the elder; None while one is.
-    `elder_is_in`: the elder is in the room itself, and not on the way back into it.
-    `silent_since`: since when nothing has come in on the elder's line; None while something does.
-    `roles`: in the order in which seats get them; the first to come is the first of them (K28).
-    `was_reached`: a seat has been with the elder.
-    `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
-    """
-
-    id: str
-    opened_at: datetime
-    roles: tuple[Role, ...] = ()
-    state: State = State.ALONE
-    owner: Owner = Owner.CONTROLLER
-    is_left: bool = False
-    alone_since: datetime | None = None
-    elder_is_in: bool = True
-    silent_since: datetime | None = None
-    people: tuple[Person, ...] = ()
-    closed_at: datetime | None = None
-    was_reached: bool = False
-    is_unreached: bool = False
-
-
 CaseOutcome: TypeAlias = Outcome[Emergency]
-
-
-# ── noting facts ──────────────────────────────────────────────────────────────────────────────
-
-
-def record(case: Emergency, event: Event) -> Emergency:
-    """Note the fact; decide nothing."""
-    match event:
-        case CaseFound():
-            return replace(case, owner=event.owner, people=event.people, elder_is_in=True)
-        case RoomOpened():
-            return replace(case, elder_is_in=True)
-        case ElderLeft():
-            return replace(case, elder_is_in=False)
-        case ElderSilent(since=since):
-            return replace(case, silent_since=since)
-        case ElderHeard():
-            return replace(case, silent_since=None)
-        case PersonJoined(person=person):
-            others = tuple(one for one in case.people if one.leg != person.leg)
-            return replace(case, people=(*others, person))
-        case PersonLeft():
-            return replace(case, people=tuple(one for one in case.people if one.leg != event.leg))
-        case TookOver():
-            return replace(case, owner=Owner.DIALPLAN)
-        case HandedBack():
-            return replace(case, owner=Owner.CONTROLLER)
-        case EmergencyTimerFired(name=name) if name == HAND_BACK_DUE and not case.is_left:
-            # Whatever keeps the dialplan from handing back, the elder does not wait for it.
-            return replace(case, owner=Owner.CONTROLLER)
-        case ElderGone() if case.closed_at is None:
-            # A clock can be set back during an emergency.
-            closed_at = max(event.at, case.opened_at)
-            return replace(case, closed_at=closed_at)
-        case _:
-            return case
-
-
-def seats(case: Emergency) -> tuple[Person, ...]:
-    return tuple(person for person in case.people if person.party == "seat")
-
-
-def seated(case: Emergency) -> dict[str, str]:
-    """Which seat's leg has which role: it keeps the one that it has. The first to come has the
-    first role (K28), whomever it was asked for; a second one that for which it was asked, or else
-    the first that nobody has."""
-    legs = {person.leg: person for person in seats(case)}
-    has = {role.name: role.leg for role in case.roles if role.leg in legs}
-    for leg, person in legs.items():
-        vacant = [role for role in case.roles if role.name not in has]
-        if leg in has.values() or not vacant:
-            continue
-        asked = [role for role in vacant if person.effect and role.dial == person.effect]
-        has[(asked if has and asked else vacant)[0].name] = leg
-    return has
 
 
 # ── what a fact means ─────────────────────────────────────────────────────────────────────────
@@ -164,7 +106,7 @@ def classify(case: Emergency, event: Event) -> Trigger:
         return Trigger.ELDER_GONE
     if isinstance(event, CallKept):
         return Trigger.CALL_KEPT
-    if seats(case):
+    if with_elder(case):
         return Trigger.SEAT
     match event:
         case RoomOpened() | CaseFound() | HandedBack() | TookOver():
@@ -364,28 +306,56 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
         roles.append(replace(moved, state=part.to))
         effects += asked
     after = replace(after, state=life.to, roles=tuple(roles))
-    return after, (*effects, *tell_of_silence(noted, event))
+    after, work = rescue_work.step(after, event)
+    return after, (*effects, *tell_of_silence(noted, event), *work)
 
 
 def is_over(case: Emergency) -> bool:
-    return case.state is State.CLOSED and not case.is_unreached
+    """Nothing of it is expected any more: also no end of a leg, and no recording."""
+    is_closed = case.state is State.CLOSED and not case.is_unreached
+    return is_closed and not any(leg.is_open(one) or one.is_recording_due for one in case.legs)
 
 
 # ── for those who carry it out ────────────────────────────────────────────────────────────────
 
 
-def unsent(case: Emergency) -> tuple[CallSeat, ...]:
+def unsent(case: Emergency) -> tuple[CallSeat | CallParty, ...]:
     """What was asked for and was never sent: it is safe to send it."""
-    return tuple(
+    seats_asked = (
         role.request(one)
         for one in case.roles
         if one.state is role.State.ASKED and one.sent_at is None
     )
+    legs_asked = (
+        rescue_work.request(case, one)
+        for one in case.legs
+        if one.state is leg.State.ASKED and one.sent_at is None and not one.is_dropped
+    )
+    return (*seats_asked, *legs_asked)
 
 
 def is_wanted(case: Emergency, effect: Effect) -> bool:
     """Whether this dial is still one that the case waits for."""
-    return any(one.state is role.State.ASKED and effect == role.request(one) for one in case.roles)
+    is_for_role = any(
+        one.state is role.State.ASKED and effect == role.request(one) for one in case.roles
+    )
+    return is_for_role or any(
+        one.state is leg.State.ASKED and not one.is_dropped and one.id == effect.id
+        for one in case.legs
+        if isinstance(effect, CallParty)
+    )
+
+
+def sent_dials(case: Emergency) -> Iterator[str]:
+    """The dials of ours that may have happened."""
+    yield from (one.dial for one in case.roles if one.sent_at)
+    yield from (one.id for one in case.legs if one.sent_at)
+
+
+def awaited_dials(case: Emergency) -> set[str]:
+    """The dials of ours that may live now."""
+    of_roles = {one.dial for one in case.roles if one.state is not role.State.FILLED}
+    return of_roles | {one.id for one in case.legs if leg.is_open(one)}
 
 
 def has_elder(case: Emergency) -> bool:
@@ -428,6 +398,20 @@ PROCESS: Final = Process(
         DialLost,
         EmergencyTimerFired,
         CallAgain,
+        CardsRead,
+        LegRang,
+        LegAnswered,
+        LegOver,
+        LegRecorded,
+        CallParties,
+        DropLeg,
+        MovePerson,
+        Mute,
+        MarkLeg,
+        WriteNote,
+        ChoosePlan,
+        TickStep,
+        ChooseCard,
     ),
     begin=begin,
     step=step,

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from workflows.card import Card
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -293,32 +295,39 @@ class Owner(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Somebody in the room beside the elder: a `seat` or a `contact`, on the channel `leg`.
+    """Somebody beside the elder: a `seat`, a `contact` or a `service`, on the channel `leg`.
 
-    `effect` is the id of the dial that brought them; empty when the dialplan did.
+    `effect` is the id of the dial that brought them; empty when the dialplan did. `room` is where
+    they are: the elder's or A's own (`workflows.leg.ROOMS`); `moves_to` where we are taking them.
     """
 
     leg: str
     party: str
     who: str = ""
     effect: str = ""
+    room: str = "elder"
+    moves_to: str = ""
+    is_muted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoomOpened(Event):
-    """An elder called the emergency number and is in the room."""
+    """An elder called the emergency number, from this number as delivered, and is in the room."""
+
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFound(Event):
     """What Asterisk has of the case, read after we were away (or for the first time).
 
-    `dials` are the ids of our dials that live there still.
+    `dials` are the ids of our dials that live there still; `caller` the elder's number.
     """
 
     owner: Owner
     people: tuple[Person, ...]
     dials: tuple[str, ...] = ()
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -328,10 +337,14 @@ class PersonJoined(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PersonLeft(Event):
-    """Out of the room; with an `effect`, the dial's id, perhaps gone before coming into it."""
+    """Out of a room; with an `effect`, the dial's id, perhaps gone before coming into one.
+
+    `is_gone`: the channel is, too.
+    """
 
     leg: str
     effect: str = ""
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -406,6 +419,63 @@ class DialLost(Event):
     effect: str
     attempted_at: datetime
     seats_there: int
+
+
+class LegResult(Enum):
+    """How a call for an emergency came out; SPOKEN when somebody was in a room."""
+
+    SPOKEN = "spoken"
+    NOT_ACCEPTED = "not accepted"
+    BUSY = "busy"
+    NO_ANSWER = "no answer"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    NOT_ALLOWED = "not allowed"
+    CANCELLED = "cancelled"
+    UNSEEN = "unseen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRang(Event):
+    """The telephone of whom this dial calls rings; `channel` is its own."""
+
+    effect: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegAnswered(Event):
+    """It was taken up; a contact is asked to press a key now."""
+
+    effect: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegOver(Event):
+    """It is over, and this is how."""
+
+    effect: str
+    result: LegResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegRecorded(Event):
+    """The recording of this leg is kept as this file below the recordings folder; empty when that
+    failed."""
+
+    leg: str
+    file: str
+    sha256: str
+    seconds: float
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardsRead(Event):
+    """Who the elder is, as the register has it: several when several have this number."""
+
+    cards: tuple[Card, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from sql.filling import Step
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from tests.database.centre import NOW, Centre, Clock, Nobody, after
-from workflows import emergency, role
+from workflows import emergency, emergency_facts, role
 from workflows.commands import CallAgain
 from workflows.events import (
     CallKept,
@@ -81,9 +81,9 @@ class Rescue:
         self.never.append((case_id, what))
 
     @property
-    def state(self) -> emergency.State:
+    def state(self) -> emergency_facts.State:
         case = self.journal.case(CASE)
-        assert isinstance(case, emergency.Emergency)
+        assert isinstance(case, emergency_facts.Emergency)
         return case.state
 
 
@@ -157,7 +157,7 @@ async def test_a_whole_emergency_while_the_database_is_away(centre: Centre, fold
     async with away(centre, rescue):
         async with asyncio.timeout(2):
             await rescue.play(*whole_case())
-        assert rescue.state is emergency.State.CLOSED
+        assert rescue.state is emergency_facts.State.CLOSED
         if not centre.database.is_sqlite:
             assert (await rows(centre))[0] == []
     assert list(folder.iterdir()), "what the database does not have must stay on the disk"
@@ -194,9 +194,9 @@ async def test_a_torn_last_line_is_dropped_and_the_rest_goes_on(folder: Path, cu
     file = next(folder.iterdir())
     file.write_bytes(file.read_bytes()[:-cut])
     rescue = Rescue(folder)
-    assert rescue.state is emergency.State.ALONE
+    assert rescue.state is emergency_facts.State.ALONE
     await rescue.play(*whole_case()[3:])
-    assert Rescue(folder).state is emergency.State.CLOSED
+    assert Rescue(folder).state is emergency_facts.State.CLOSED
 
 
 @pytest.mark.parametrize("is_away", [False, True])
@@ -220,7 +220,7 @@ async def test_a_file_that_cannot_be_read_is_kept_and_no_later_step_is_lost(
         await after_start.play(found)
     else:
         await after_start.journal.catch_up(centre.store, "n")
-        assert after_start.state is emergency.State.ACCOMPANIED
+        assert after_start.state is emergency_facts.State.ACCOMPANIED
     # One who begins anew does not know that a seat was there, and waits for the call's record.
     await after_start.play(whole_case()[-1], CallKept(case_id=CASE, at=after(61)))
     async with filling(after_start, centre.store):
@@ -235,7 +235,7 @@ async def test_a_line_of_another_hand_is_not_believed(folder: Path) -> None:
     await Rescue(folder).play(*whole_case()[:4])
     file = next(folder.iterdir())
     file.write_bytes(file.read_bytes().replace(b"1001", b"1002"))
-    assert Rescue(folder).state is emergency.State.ALONE
+    assert Rescue(folder).state is emergency_facts.State.ALONE
 
 
 async def test_a_spoilt_line_costs_itself_alone(folder: Path) -> None:
@@ -245,9 +245,9 @@ async def test_a_spoilt_line_costs_itself_alone(folder: Path) -> None:
     first, second, *rest = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(first + second.replace(b"DialAttempted", b"DialAttempteX") + b"".join(rest))
     rescue = Rescue(folder)
-    assert rescue.state is emergency.State.ACCOMPANIED
+    assert rescue.state is emergency_facts.State.ACCOMPANIED
     await rescue.play(whole_case()[4])
-    assert Rescue(folder).state is emergency.State.CLOSED
+    assert Rescue(folder).state is emergency_facts.State.CLOSED
 
 
 async def test_a_disk_that_takes_nothing_still_gives_what_it_has(
@@ -262,9 +262,9 @@ async def test_a_disk_that_takes_nothing_still_gives_what_it_has(
     for change in ("truncate", "ftruncate", "pwrite"):
         monkeypatch.setattr(os, change, refuse)
     rescue = Rescue(folder)
-    assert rescue.state is emergency.State.ACCOMPANIED
+    assert rescue.state is emergency_facts.State.ACCOMPANIED
     await rescue.play(whole_case()[4])
-    assert (rescue.state, rescue.kept[-1]) == (emergency.State.CLOSED, False)
+    assert (rescue.state, rescue.kept[-1]) == (emergency_facts.State.CLOSED, False)
 
 
 async def test_what_found_no_room_is_written_as_soon_as_there_is(
@@ -282,7 +282,7 @@ async def test_what_found_no_room_is_written_as_soon_as_there_is(
         (tmp_path / "gone").rename(folder)
         await until(lambda: rescue.kept[-1] is True)
     await nowhere.close()
-    assert Rescue(folder).state is emergency.State.ACCOMPANIED
+    assert Rescue(folder).state is emergency_facts.State.ACCOMPANIED
 
 
 async def test_a_late_fact_is_not_lost_under_the_hand_that_clears_up(
@@ -400,7 +400,7 @@ async def test_what_only_the_database_has_is_taken_from_there(
         await until(lambda: not rescue.journal._cases[CASE].unfilled)
     fresh = Rescue(tmp_path / "empty")
     await fresh.journal.catch_up(centre.store, "n")
-    assert fresh.state is emergency.State.ACCOMPANIED
+    assert fresh.state is emergency_facts.State.ACCOMPANIED
     async with filling(fresh, centre.store):
         await fresh.play(whole_case()[4])
         await until(lambda: not fresh.journal._cases)

@@ -15,12 +15,9 @@ from workflows import role
 from workflows.commands import CallAgain
 from workflows.effects import CallSeat, CancelDial, Effect, EndAlarm, RaiseAlarm, StartTimer
 from workflows.emergency import (
-    HAND_BACK_DUE,
     NOBODY_CAME,
     NOBODY_S,
     TABLE,
-    Emergency,
-    State,
     Trigger,
     begin,
     give_over,
@@ -28,11 +25,11 @@ from workflows.emergency import (
     is_ours,
     is_over,
     is_wanted,
-    seats,
     step,
     unreached_of,
     unsent,
 )
+from workflows.emergency_facts import HAND_BACK_DUE, Emergency, State, seats
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CallKept,
@@ -159,6 +156,8 @@ step_once = cache(step)
 
 def after(node: Node, event: Event) -> Node:
     case, effects = step_once(node.case, event)
+    # Who came and went is kept for the record alone, and would make each state a new one.
+    case = replace(case, visits=()) if case.visits else case
     alarms, timers = set(node.alarms), set(node.timers)
     if isinstance(event, EmergencyTimerFired):
         timers.discard(event.name)

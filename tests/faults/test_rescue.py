@@ -25,7 +25,7 @@ from telephony.rescue import Rescue
 from telephony.rescue_events import case_of, living_dials, rescue_events
 from telephony.rescue_steps import Steps
 from tests.database.centre import Clock
-from workflows import emergency, role
+from workflows import emergency, emergency_facts, role
 from workflows.commands import CallAgain
 from workflows.effects import CallSeat, RaiseAlarm
 from workflows.errors import NotFound
@@ -137,7 +137,9 @@ class Controller:
         self.poison: set[type[Event]] = set()
         self.doubts: list[str] = []
         ami = cast("Ami", asterisk)
-        self.dialler = Dialler(ami, self.handle, lambda: NOW)
+        self.dialler = Dialler(
+            ami, self.handle, lambda: NOW, as_dialled=lambda number: number, sites=["main"]
+        )
         process = replace(emergency.PROCESS, step=self.step)
         self.runner = Runner(Processes((process,)), self.journal, Clock(), self)
         self.rescue = Rescue(
@@ -160,7 +162,7 @@ class Controller:
     def doubted(self, case_id: str, is_so: bool) -> None:
         (self.doubts.append if is_so else self.doubts.remove)(case_id)
 
-    def step(self, case: emergency.Emergency, event: Event) -> emergency.CaseOutcome:
+    def step(self, case: emergency_facts.Emergency, event: Event) -> emergency.CaseOutcome:
         if type(event) in self.poison:
             raise LookupError("the table has no row for it")
         return emergency.step(case, event)
@@ -319,7 +321,7 @@ async def test_a_successor_adopts_the_seat_in_the_room(start: Start) -> None:
     await successor.hears(CONNECTED)
     case = successor.journal.case(CASE)
     assert case is not None
-    assert case.state is emergency.State.ACCOMPANIED
+    assert case.state is emergency_facts.State.ACCOMPANIED
     assert former.asterisk.dialled() == [FIRST]
 
 
@@ -384,7 +386,7 @@ async def test_an_elder_who_hung_up_unseen_closes_the_case(start: Start) -> None
     successor = start(former.asterisk)
     await successor.hears(CONNECTED)
     (case,) = successor.journal.open_cases()
-    assert case.state is emergency.State.CLOSED
+    assert case.state is emergency_facts.State.CLOSED
     assert case.is_unreached
     assert "call back" in successor.alarms
     steps = len(successor.told)
@@ -452,6 +454,7 @@ def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
     return Emergencies(
         folder, cast("Any", Asterisk()), nothing, picture, Clock(),
         seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
+        cards_of=nothing, as_dialled=str, sites=["main"],
     )  # fmt: skip
 
 
@@ -697,8 +700,8 @@ async def test_what_no_event_told_is_seen_in_the_rooms(
     def is_true() -> bool:
         case = controller.journal.case(CASE)
         if case is None or missed == "elder gone":
-            return case is not None and case.state is emergency.State.CLOSED
-        return bool(emergency.seats(case)) == (missed == "seat came")
+            return case is not None and case.state is emergency_facts.State.CLOSED
+        return bool(emergency_facts.seats(case)) == (missed == "seat came")
 
     await controller.until(is_true)
     if missed != "elder gone":

@@ -88,6 +88,8 @@ BODY = {
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
     "since": "2026-04-18T09:30:05+08:00",
+    "parties": ["ambulance"], "room": "side", "is_muted": True, "mark": "told", "is_so": True,
+    "text": "…", "kind": "fall", "is_done": True,
     "call_class": "other", "note": "…", "elder": {"name": "…"},
 }  # fmt: skip
 

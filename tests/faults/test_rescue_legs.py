@@ -1,0 +1,242 @@
+"""A's work in an emergency, with real telephones: whom a seat calls, and who hears whom."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+
+from control import Controller
+from sql import codec
+from tests.audio import tone_so_far
+from tests.faults.test_became_emergency import wish
+from tests.house import House, Town, call_of, ended_call, listen, own_town
+from tests.observer import wait_until
+from tests.telephone import Leg
+from workflows import leg as legs
+from workflows.commands import CallParties, DropLeg, Mark, MarkLeg, MovePerson, Mute
+from workflows.emergency_facts import Emergency
+from workflows.events import LegResult
+from workflows.leg import State
+
+ELDER, FAMILY, AMBULANCE = 480, 1150, 1340
+TONES: Final = {"1001": 740, "1002": 940}
+NUMBER = "13800000081"
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def case_in(house: House, case_id: str) -> Emergency | None:
+    """The emergency as the controller's feed has it."""
+
+    async def ask() -> Any:
+        controller = Controller(house.home.control_socket, house.home.secret("control"))
+        try:
+            async for message in controller.feed("emergency"):
+                if message["kind"] == "snapshot":
+                    return message["data"]["emergencies"]
+        finally:
+            await controller.close()
+
+    known = (codec.load(Emergency, body) for body in asyncio.run(ask()))
+    return next((case for case in known if case.id == case_id), None)
+
+
+class Case(NamedTuple):
+    """An elder with whom both seats are: A's and B's phones, and who has which."""
+
+    town: Town
+    id: str
+    elder: Leg
+    a: Leg
+    b: Leg
+
+    def now(self) -> Emergency:
+        case = case_in(self.town.house, self.id)
+        assert case is not None
+        return case
+
+    def wait(self, what: str, is_so: Callable[[Emergency], object], timeout: float = 12) -> None:
+        wait_until(lambda: is_so(self.now()), timeout, what, self.now)
+
+    def rooms(self) -> dict[str, str]:
+        return {person.who: person.room for person in self.now().people}
+
+    @property
+    def tone_of_a(self) -> int:
+        return TONES[extension(self.a)]
+
+    @property
+    def tone_of_b(self) -> int:
+        return TONES[extension(self.b)]
+
+    def call(self, *parties: str) -> None:
+        wish(self.town.house, CallParties(case_id=self.id, at=now(), by="测试", parties=parties))
+
+
+MORE = """
+[rescue]
+live = true
+[[responders]]
+code = "station"
+site = "main"
+kind = "station"
+name = "测试驿站"
+number = "13900000085"
+[[responders]]
+code = "committee"
+site = "main"
+kind = "committee"
+name = "测试居委会"
+number = "13900000086"
+"""
+STATION, COMMITTEE = "13900000085", "13900000086"
+
+
+@pytest.fixture(scope="module")
+def whole_town() -> Iterator[Town]:
+    folder = Path(tempfile.mkdtemp(prefix="careline-"))
+    folder.chmod(0o711)
+    with own_town(folder, MORE) as made:
+        made.house.enter_elder("测试老人", NUMBER)
+        yield made
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def case(whole_town: Town) -> Iterator[Case]:
+    """Both seats are with the elder; afterwards nothing is left."""
+    town = whole_town
+    for seat, tone in TONES.items():
+        town.carrier.phone(seat).answers(0.2, tone)
+    for number, tone in (("120", AMBULANCE), (STATION, FAMILY), (COMMITTEE, FAMILY)):
+        town.carrier.number(number).answers(0.5, tone)
+    since = len(town.observer.events)
+    elder = town.carrier.call("96000", NUMBER, tone=ELDER).wait_talking()
+    call = call_of(town, since)
+    seated = wait_until(lambda: both_seated(town, call), 15, "both seats with the elder")
+    a, b = (town.carrier.phone(who).legs()[-1] for who in seated)
+    yield Case(town, call, elder, a, b)
+    elder.hang_up()
+    town.assert_silent()
+    ended_call(town.house, call)
+
+
+def extension(leg: Leg) -> str:
+    return leg.number.removeprefix("phone-")
+
+
+def both_seated(town: Town, call: str) -> tuple[str, ...]:
+    """The extensions of A and B, once there are both."""
+    known = case_in(town.house, call)
+    if known is None or not known.cards:
+        return ()
+    who = {person.leg: person.who for person in known.people}
+    seated = tuple(who[role.leg] for role in known.roles if role.leg in who)
+    return seated if len(seated) == 2 else ()
+
+
+def leg_of(case: Emergency, party: str) -> legs.Leg:
+    return next(one for one in reversed(case.legs) if one.party == party)
+
+
+@pytest.mark.row("EMG-03")
+@pytest.mark.row("EMG-16")
+def test_a_calls_120_aside_while_b_stays_and_brings_them_to_the_elder(case: Case) -> None:
+    """One click: A hears 120 and the elder does not; one more, and all hear each other."""
+    case.call("ambulance")
+    case.wait("120 is with A", lambda one: leg_of(one, "ambulance").state is State.THERE)
+    listen(case.a, 1, AMBULANCE)
+    listen(case.elder, 1, case.tone_of_b)
+    ambulance = case.town.carrier.number("120").legs()[-1]
+    listen(ambulance, 1, case.tone_of_a)
+    heard = case.elder.ears()
+    assert tone_so_far(heard, AMBULANCE, 0) < 0.2, "the elder hears nothing of it"
+    assert tone_so_far(heard, case.tone_of_a, case.elder.bytes_heard() - 16000) < 0.3
+    leg = leg_of(case.now(), "ambulance")
+    times = [leg.asked_at, leg.sent_at, leg.rang_at, leg.answered_at, leg.joined_at]
+    assert all(times)
+    assert times == sorted(time for time in times if time)
+    for channel in (leg.channel, case.now().roles[0].leg):
+        move = MovePerson(case_id=case.id, at=now(), by="测试", channel=channel, room="elder")
+        wish(case.town.house, move)
+    case.wait("all are with the elder", lambda one: {p.room for p in one.people} == {"elder"})
+    listen(case.elder, 1, AMBULANCE)
+    listen(case.elder, 1, case.tone_of_a)
+    listen(ambulance, 1, ELDER)
+    mute = Mute(case_id=case.id, at=now(), by="测试", channel=leg.channel, is_muted=True)
+    wish(case.town.house, mute)
+    since = case.elder.bytes_heard()
+    listen(case.elder, 2)
+    assert tone_so_far(case.elder.ears(), AMBULANCE, since + 8000) < 0.3
+    for mark in (Mark.TOLD, Mark.ON_THE_WAY):
+        wish(case.town.house, MarkLeg(case_id=case.id, at=now(), by="测试", leg=leg.id, mark=mark))
+    wish(case.town.house, DropLeg(case_id=case.id, at=now(), by="测试", leg=leg.id))
+    case.wait("120 is gone", lambda one: leg_of(one, "ambulance").state is State.OVER)
+    leg = leg_of(case.now(), "ambulance")
+    assert leg.result is LegResult.SPOKEN
+    assert leg.told_at
+    assert leg.on_the_way_at
+    case.wait("its recording is kept", lambda one: leg_of(one, "ambulance").file, 40)
+    kept = case.town.house.home.recordings / leg_of(case.now(), "ambulance").file
+    assert kept.exists()
+
+
+@pytest.mark.row("EMG-13")
+def test_all_are_called_at_once_and_a_contact_comes_by_key_alone(case: Case) -> None:
+    since = len(case.town.observer.events)
+    case.call("responder/station", "responder/committee")
+    legs_there = [case.town.carrier.number(one).wait_ringing() for one in (STATION, COMMITTEE)]
+    begun = [
+        float(message["Timestamp"])
+        for message in case.town.observer.find("DialBegin", since)
+        if message.get("DestCallerIDNum") in (STATION, COMMITTEE)
+    ]
+    assert len(begun) == 2
+    assert max(begun) - min(begun) < 1.0
+    case.wait("both have answered", lambda one: all(leg.answered_at for leg in one.legs))
+    legs_there[0].press("1")
+    case.wait("the station has come", lambda one: leg_of(one, "responder/station").joined_at)
+    listen(case.a, 1, FAMILY)
+    # Whoever presses nothing is a mailbox.
+    case.wait(
+        "the committee is given up",
+        lambda one: leg_of(one, "responder/committee").result is LegResult.NOT_ACCEPTED,
+        40,
+    )
+
+
+def test_busy_is_shown_and_called_again_by_one_click(case: Case) -> None:
+    case.town.carrier.number(STATION).is_busy()
+    case.call("responder/station")
+    case.wait("it is busy", lambda one: leg_of(one, "responder/station").result is LegResult.BUSY)
+    case.town.carrier.number(STATION).rings()
+    case.call("responder/station")
+    case.wait("it rings", lambda one: leg_of(one, "responder/station").rang_at)
+    assert len(case.now().legs) == 2
+    drop = DropLeg(
+        case_id=case.id, at=now(), by="测试", leg=leg_of(case.now(), "responder/station").id
+    )
+    wish(case.town.house, drop)
+    case.wait(
+        "it is stopped",
+        lambda one: leg_of(one, "responder/station").result is LegResult.CANCELLED,
+    )
+
+
+@pytest.mark.row("EMG-09")
+def test_when_b_is_lost_a_comes_back_to_the_elder_with_120(case: Case) -> None:
+    case.call("ambulance")
+    case.wait("120 is with A", lambda one: leg_of(one, "ambulance").state is State.THERE)
+    case.town.carrier.phone(extension(case.b)).rings()
+    case.b.hang_up()
+    listen(case.elder, 1, case.tone_of_a)
+    listen(case.elder, 1, AMBULANCE)

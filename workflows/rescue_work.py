@@ -1,0 +1,306 @@
+"""What the seats do in an emergency: whom they call, who is in which room, what they note and tick.
+
+Composed by the case (`workflows/emergency.py`). Two rules stand above every wish: the elder is not
+left without a seat because one goes to work aside, and nobody is called twice at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from workflows import leg as legs
+from workflows.card import RESCUE, Card, Party
+from workflows.commands import (
+    CallParties,
+    ChooseCard,
+    ChoosePlan,
+    Command,
+    DropLeg,
+    Mark,
+    MarkLeg,
+    MovePerson,
+    Mute,
+    TickStep,
+    WriteNote,
+)
+from workflows.effects import CallParty, Effect, MovePeople, MutePerson
+from workflows.emergency_facts import Emergency, Note, State, Tick, with_elder
+from workflows.errors import NotAllowed, NotFound
+from workflows.events import (
+    CardsRead,
+    CaseFound,
+    DialAttempted,
+    DialFailed,
+    DialLost,
+    Event,
+    LegAnswered,
+    LegOver,
+    LegRang,
+    LegRecorded,
+    Person,
+    PersonJoined,
+)
+from workflows.leg import ELDERS, ROOMS, SIDE, Leg
+from workflows.machine import Outcome
+
+MAX_LEGS: Final = 200
+MAX_NOTES: Final = 300
+MAX_TICKS: Final = 300
+MAX_TEXT: Final = 1000
+"""Characters of one note."""
+
+Done = Outcome[Emergency]
+
+
+def step(case: Emergency, event: Event) -> Done:
+    """The case after the event, as far as the seats' work goes. Raises NotAllowed, NotFound."""
+    if isinstance(event, Command):
+        case, effects = carry_out(case, event)
+    else:
+        case, effects = take_in(case, event)
+    case, moves = keep_company(case)
+    return case, (*effects, *moves)
+
+
+# ── facts ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def take_in(case: Emergency, event: Event) -> Done:
+    match event:
+        case CardsRead(cards=cards):
+            return replace(case, cards=cards), ()
+        case LegRang() | LegAnswered() | LegOver() | DialAttempted() | DialFailed() | DialLost():
+            return move_leg(case, event.effect, event)
+        case PersonJoined(person=person):
+            return move_leg(case, person.effect, event)
+        case LegRecorded(leg=leg):
+            return move_leg(case, leg, event)
+        case CaseFound(people=people):
+            return found(case, event, people)
+        case _:
+            return case, ()
+
+
+def move_leg(case: Emergency, leg_id: str, event: Event) -> Done:
+    """Tell the leg with this id; nothing when the event is about another dial."""
+    known = leg_of(case, leg_id)
+    if known is None:
+        return case, ()
+    moved, effects = legs.take(known, event)
+    return with_leg(case, moved), effects
+
+
+def found(case: Emergency, event: CaseFound, people: Iterable[Person]) -> Done:
+    """Who is in a room has joined it, also when nobody of ours saw that."""
+    effects: tuple[Effect, ...] = ()
+    for person in people:
+        joined = PersonJoined(case_id=case.id, at=event.at, person=person)
+        case, more = move_leg(case, person.effect, joined)
+        effects += more
+    return case, effects
+
+
+# ── wishes ────────────────────────────────────────────────────────────────────────────────────
+
+
+def carry_out(case: Emergency, wish: Command) -> Done:
+    match wish:
+        case CallParties():
+            return call_parties(case, wish)
+        case DropLeg():
+            known = leg_or_error(case, wish.leg)
+            moved, effects = legs.take(known, wish)
+            return with_leg(case, moved), effects
+        case MovePerson():
+            return move_person(case, wish)
+        case Mute():
+            return mute(case, wish)
+        case MarkLeg():
+            return with_leg(case, marked(leg_or_error(case, wish.leg), wish)), ()
+        case WriteNote():
+            return write_note(case, wish), ()
+        case ChoosePlan():
+            return replace(case, kind=wish.kind, plan=wish.version), ()
+        case TickStep():
+            return tick(case, wish), ()
+        case ChooseCard():
+            if wish.uid not in {card.uid for card in case.cards}:
+                raise NotFound(f"no elder {wish.uid} has this number")
+            return replace(case, chosen=wish.uid), ()
+        case _:
+            return case, ()
+
+
+def call_parties(case: Emergency, wish: CallParties) -> Done:
+    """Whom two seats call in the same moment is called once. A goes aside when B is there."""
+    if case.state is State.CLOSED:
+        raise NotAllowed("the elder has hung up; call from the telephone of your seat")
+    known = {party.key: party for party in parties_of(case)}
+    effects: list[Effect] = []
+    for key in dict.fromkeys(wish.parties):
+        if key not in known:
+            raise NotFound(f"nobody on the card is called {key!r}; choose one who is on it")
+        if any(one.party == key and legs.is_open(one) for one in case.legs):
+            continue
+        case, asked = call_one(case, known[key], wish)
+        effects.append(asked)
+    if effects:
+        case, moves = go_aside(case)
+        # First the way, so that whoever answers finds A where A is.
+        return case, (*moves, *effects)
+    return case, ()
+
+
+def call_one(case: Emergency, party: Party, wish: CallParties) -> tuple[Emergency, CallParty]:
+    if len(case.legs) >= MAX_LEGS:
+        raise NotAllowed(f"this case has {MAX_LEGS} calls; call from the telephone of your seat")
+    is_service = party.kind in legs.SERVICES
+    if not is_service and not party.numbers:
+        raise NotAllowed(f"{party.name} has no number; enter one on the elder's page")
+    before = sum(one.party == party.key for one in case.legs)
+    # Each further call tries the next of their numbers.
+    number = "" if is_service else party.numbers[before % len(party.numbers)]
+    leg_id = legs.effect_id(case.id, len(case.legs) + 1)
+    leg = legs.begin(leg_id, party, number, wish.by, wish.at)
+    return replace(case, legs=(*case.legs, leg)), request(case, leg)
+
+
+def move_person(case: Emergency, wish: MovePerson) -> Done:
+    person = person_or_error(case, wish.channel)
+    if wish.room not in ROOMS:
+        raise NotFound(f"there is no room {wish.room!r}; right would be one of {', '.join(ROOMS)}")
+    if (person.moves_to or person.room) == wish.room:
+        return case, ()
+    others = [one for one in with_elder(case) if one.leg != person.leg]
+    if wish.room == SIDE and person.party == "seat" and not others:
+        raise NotAllowed("no seat would be with the elder; wait until the other one is there")
+    return moved(case, (person,), wish.room)
+
+
+def mute(case: Emergency, wish: Mute) -> Done:
+    person = person_or_error(case, wish.channel)
+    people = tuple(
+        replace(one, is_muted=wish.is_muted) if one.leg == person.leg else one
+        for one in case.people
+    )
+    effect = MutePerson(
+        id=f"{person.leg}/mute", channel=person.leg, is_muted=wish.is_muted
+    )  # fmt: skip
+    return replace(case, people=people), (effect,)
+
+
+def marked(leg: Leg, wish: MarkLeg) -> Leg:
+    """What is new of the helpers' way, the elder has to be told (EMG-10)."""
+    at = wish.at if wish.is_so else None
+    match wish.mark:
+        case Mark.TOLD:
+            return replace(leg, told_at=at)
+        case Mark.ON_THE_WAY:
+            return replace(leg, on_the_way_at=at, elder_told_at=None)
+        case Mark.ARRIVED:
+            return replace(leg, arrived_at=at, elder_told_at=None)
+        case Mark.ELDER_TOLD:
+            return replace(leg, elder_told_at=at)
+
+
+def write_note(case: Emergency, wish: WriteNote) -> Emergency:
+    if any(note.id == wish.note_id for note in case.notes):
+        return case
+    text = wish.text.strip()
+    if not text:
+        raise NotAllowed("there is nothing in this note; write what the elder says")
+    if len(text) > MAX_TEXT:
+        raise NotAllowed(f"a note has {MAX_TEXT} characters at the most; write a second one")
+    if len(case.notes) >= MAX_NOTES:
+        raise NotAllowed(f"this case has {MAX_NOTES} notes; write into the wrap-up")
+    note = Note(id=wish.note_id, at=wish.at, by=wish.by, text=text)
+    return replace(case, notes=(*case.notes, note))
+
+
+def tick(case: Emergency, wish: TickStep) -> Emergency:
+    """Who ticked first stays; taking it back is on the record of the case."""
+    others = tuple(one for one in case.ticks if one.step != wish.step)
+    if not wish.is_done:
+        return replace(case, ticks=others)
+    if len(others) < len(case.ticks) or len(case.ticks) >= MAX_TICKS:
+        return case
+    return replace(case, ticks=(*others, Tick(step=wish.step, at=wish.at, by=wish.by)))
+
+
+# ── who is in which room ──────────────────────────────────────────────────────────────────────
+
+
+def go_aside(case: Emergency) -> Done:
+    """A works aside, as soon as another seat stays with the elder (EMG-07)."""
+    leader = case.roles[0].leg if case.roles else ""
+    here = with_elder(case)
+    a = next((one for one in here if one.leg == leader), None)
+    if a is None or len(here) < 2:
+        return case, ()
+    return moved(case, (a,), SIDE)
+
+
+def keep_company(case: Emergency) -> Done:
+    """When the last seat leaves the elder, those aside come in, with everybody they talk to."""
+    aside = tuple(one for one in case.people if (one.moves_to or one.room) == SIDE)
+    is_over = case.state is State.CLOSED
+    if is_over or with_elder(case) or not any(one.party == "seat" for one in aside):
+        return case, ()
+    return moved(case, aside, ELDERS)
+
+
+def moved(case: Emergency, who: Sequence[Person], room: str) -> Done:
+    channels = tuple(one.leg for one in who)
+    people = tuple(
+        replace(one, moves_to=room) if one.leg in channels else one for one in case.people
+    )
+    effect = MovePeople(
+        id=f"{channels[0]}/{room}", case_id=case.id, channels=channels, room=room
+    )  # fmt: skip
+    return replace(case, people=people), (effect,)
+
+
+# ── reading a case ────────────────────────────────────────────────────────────────────────────
+
+
+def card_of(case: Emergency) -> Card | None:
+    """The elder's card: the one that a seat has chosen, or the first."""
+    chosen = (card for card in case.cards if card.uid == case.chosen)
+    return next(chosen, case.cards[0] if case.cards else None)
+
+
+def parties_of(case: Emergency) -> tuple[Party, ...]:
+    """Whom one can call, in the order in which they stand on the card."""
+    card = card_of(case)
+    on_card = card.parties if card else ()
+    kinds = {party.kind for party in on_card}
+    return (*(one for one in RESCUE if one.kind not in kinds), *on_card)
+
+
+def request(case: Emergency, leg: Leg) -> CallParty:
+    card = card_of(case)
+    return legs.call(case.id, card.site if card else "", leg)
+
+
+def leg_of(case: Emergency, leg_id: str) -> Leg | None:
+    return next((one for one in case.legs if one.id == leg_id), None)
+
+
+def leg_or_error(case: Emergency, leg_id: str) -> Leg:
+    leg = leg_of(case, leg_id)
+    if leg is None:
+        raise NotFound(f"this case has no call {leg_id!r}")
+    return leg
+
+
+def person_or_error(case: Emergency, channel: str) -> Person:
+    person = next((one for one in case.people if one.leg == channel), None)
+    if person is None:
+        raise NotFound("whom this names is in no room of the case any more")
+    return person
+
+
+def with_leg(case: Emergency, leg: Leg) -> Emergency:
+    return replace(case, legs=tuple(leg if one.id == leg.id else one for one in case.legs))
