@@ -128,7 +128,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,
         cards_of=cards_of(settings, database),
         as_dialled=partial(as_dialled, country=centre.country_code),
-        sites=[site.code for site in settings.sites],
+        sites=[site.code for site in settings.sites], is_practice=home.mode == PRACTICE,
     )  # fmt: skip
 
     room = RecordingRoom(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from home import PRACTICE
 from picture import LivePicture
 from sql import codec
 from sql.flight_log import SqlFlightLog
@@ -26,15 +27,19 @@ from telephony.lease import keep_claims
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of
 from telephony.rescue_steps import StepHangs, Steps
-from workflows import emergency
+from workflows import emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
+from workflows.commands import CloseCase, FollowUp, WriteRecord
 from workflows.effects import RaiseAlarm
+from workflows.emergency_facts import Emergency
 from workflows.errors import StoreDown
 from workflows.events import (
     CallKept,
     CardsRead,
     CaseFound,
+    CaseOutcome,
+    CaseOverdue,
     EmergencyTimerFired,
     Event,
     LegRecorded,
@@ -51,6 +56,8 @@ CATCH_UP_S: Final = 2.0
 LEAST_PAUSE_S: Final = 0.1
 GIVE_OVER_EVERY_S: Final = 1.0
 CARDS_AGAIN_S: Final = 1.0
+REMIND_EVERY_S: Final = 20.0
+PRACTICE_KEPT: Final = timedelta(minutes=1)
 JOURNAL: Final = "journal"
 NOT_HANDLED: Final = "not handled"
 UNREADABLE: Final = "journal unreadable"
@@ -94,9 +101,11 @@ class Emergencies:
         cards_of: Callable[[str, int | None], Awaitable[tuple[Card, ...]]],
         as_dialled: Callable[[str], str],
         sites: Sequence[str],
+        is_practice: bool = False,
     ) -> None:
         self._ami: Final = ami
         self._cards_of: Final = cards_of
+        self._is_practice: Final = is_practice
         self._reading: Final[set[asyncio.Task[None]]] = set()
         self._store: Final = store
         self._picture: Final = picture
@@ -194,6 +203,7 @@ class Emergencies:
             self._wake(),
             self._journal.keep_filling(self._store, self._runner.refused),
             self._give_over(),
+            self._remind(),
         ):
             tasks.create_task(work)
 
@@ -242,6 +252,30 @@ class Emergencies:
                 except Exception:
                     # A call that cannot be read keeps its alarm, and holds up no other.
                     logger.exception("%s is not given over", case.id)
+
+    async def _remind(self) -> None:
+        """Say what is overdue, by the clock of the wall: days count, also those without us."""
+        while True:
+            await asyncio.sleep(REMIND_EVERY_S)
+            now = self._clock.now()
+            for case in self._journal.open_cases():
+                try:
+                    for what in reminders.overdue(case, now):
+                        await self.handle(CaseOverdue(case_id=case.id, at=now, what=what))
+                    if self._is_practice:
+                        await self._put_away(case, now)
+                except Exception:
+                    # One case of which nothing can be said must not hide what is due in the others.
+                    logger.exception("of the emergency %s nobody is reminded", case.id)
+
+    async def _put_away(self, case: Emergency, now: datetime) -> None:
+        """In practice robots sit at the seats, and they write no record."""
+        if case.news_at or case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
+            return
+        said: dict[str, Any] = {"case_id": case.id, "at": now, "by": PRACTICE}
+        await self.handle(WriteRecord(**said, text=PRACTICE))
+        await self.handle(CloseCase(**said, outcome=CaseOutcome.TEST, changes=PRACTICE))
+        await self.handle(FollowUp(**said, text=PRACTICE))
 
     def _doubted(self, case_id: str, is_so: bool) -> None:
         """Show that a case is not in our hands, or is again."""

@@ -16,7 +16,10 @@ from workflows.emergency import has_elder
 from workflows.emergency_facts import Emergency
 
 JUST_ENDED: Final = 8
-NAMED_BY_CALL: Final = ("recording", "call back", "unreached", "elder alone", "role missing")
+NAMED_BY_CALL: Final = (
+    "recording", "call back", "unreached", "elder alone", "role missing", "no news", "no record",
+    "no follow-up",
+)  # fmt: skip
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
 BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
 

@@ -22,7 +22,7 @@ def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
     chapters = (
         _of_entry, _of_ringing, _of_end, _of_links, _of_order,
-        _of_room, _of_elder, _of_dials, _of_leg, _of_work, _of_plan, _of_seat,
+        _of_room, _of_elder, _of_dials, _of_leg, _of_work, _of_plan, _of_closing, _of_seat,
     )  # fmt: skip
     for chapter in chapters:
         if told := chapter(event, body):
@@ -235,6 +235,22 @@ def _of_plan(event: str, body: Body) -> Step | None:
             return Step(_("%(by)s has done a step of the plan") % body, tone="act")
         case "TickStep":
             return Step(_("%(by)s takes back a step of the plan") % body)
+        case _:
+            return None
+
+
+def _of_closing(event: str, body: Body) -> Step | None:
+    match event:
+        case "WriteRecord":
+            return Step(_("%(by)s writes the rescue record") % body, body["text"], "act")
+        case "CloseCase":
+            outcome = words.case_outcome(body["outcome"])
+            return Step(_("%(by)s closes the case") % body, outcome, "act")
+        case "FollowUp":
+            return Step(_("%(by)s has asked after the elder") % body, body["text"], "act")
+        case "CaseOverdue":
+            title = words.alarms().get(body["what"], (body["what"], ""))[0]
+            return Step(title, tone="wait")
         case _:
             return None
 

@@ -342,6 +342,18 @@ def emergency_alarms() -> dict[str, tuple[str, str]]:
             _("The line may be dead. Call the elder back on another line, or send somebody; the "
               "room stays open until the line itself ends."),
         ),
+        "no news": (
+            _("On an emergency nobody has done anything for ten minutes"),
+            _("Look how far the helpers are, and write it down: on the way, arrived, a note."),
+        ),
+        "no record": (
+            _("An emergency has no rescue record yet"),
+            _("Write down what was done, and close the case."),
+        ),
+        "no follow-up": (
+            _("An elder has not been asked after within two days of an emergency"),
+            _("Call the elder or the family, and write down how they are."),
+        ),
         "journal unreadable": (
             _("The file of an emergency cannot be read"),
             _("The rescue goes on, but what happened before the last start may be missing from "
@@ -447,3 +459,13 @@ def plan(kind: str) -> str:
         "no_response": _("no response"),
         "other": _("other"),
     }.get(kind, kind)
+
+
+def case_outcome(outcome: str) -> str:
+    """How an emergency came out (`workflows.events.CaseOutcome`)."""
+    return {
+        "rescued": _("rescued"),
+        "cancelled": _("alarm cancelled"),
+        "misoperation": _("misoperation"),
+        "test": _("test"),
+    }.get(outcome, outcome)

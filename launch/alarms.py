@@ -112,6 +112,21 @@ WORDS: Final = {
         "The line may be dead: the room stays open, but perhaps nobody is on the other end.",
         "Call the elder back on another line, or send somebody.",
     ),
+    "no news": (
+        "On an emergency nobody has done anything for ten minutes",
+        "The case is open, and nobody has called, ticked or noted anything in it.",
+        "Look how far the helpers are, and write it down: on the way, arrived, a note.",
+    ),
+    "no record": (
+        "An emergency has no rescue record yet",
+        "The helpers arrived, or the elder's call ended, half an hour ago.",
+        "Write down what was done, and close the case.",
+    ),
+    "no follow-up": (
+        "An elder has not been asked after within two days of an emergency",
+        "A follow-up is due 48 hours after the opening of every case.",
+        "Call the elder or the family, and write down how they are.",
+    ),
     "dial failed": (
         "A call in an emergency could not be made",
         "Somebody whom the elder needs was not rung; it is tried again and again.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from workflows.events import CallClass, Event, KnownElder
+from workflows.events import CallClass, CaseOutcome, Event, KnownElder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,3 +219,26 @@ class ChooseCard(Command):
     """Which of the elders who have this number it is."""
 
     uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRecord(Command):
+    """How the rescue went, for the record (EMG-11, NRS-08)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseCase(Command):
+    """The case is closed with this outcome; `changes` says what was changed in the elder's file
+    (EMG-12, NRS-09)."""
+
+    outcome: CaseOutcome
+    changes: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowUp(Command):
+    """How the elder is, asked within two days (FUP-01, FUP-03)."""
+
+    text: str

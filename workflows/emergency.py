@@ -14,18 +14,21 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from workflows import leg, rescue_work, role
+from workflows import closing, leg, rescue_work, role
 from workflows.commands import (
     CallAgain,
     CallParties,
     ChooseCard,
     ChoosePlan,
+    CloseCase,
     DropLeg,
+    FollowUp,
     MarkLeg,
     MovePerson,
     Mute,
     TickStep,
     WriteNote,
+    WriteRecord,
 )
 from workflows.effects import (
     CallParty,
@@ -49,6 +52,7 @@ from workflows.events import (
     CallKept,
     CardsRead,
     CaseFound,
+    CaseOverdue,
     DialAnswered,
     DialAttempted,
     DialFailed,
@@ -311,9 +315,11 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
 
 
 def is_over(case: Emergency) -> bool:
-    """Nothing of it is expected any more: also no end of a leg, and no recording."""
-    is_closed = case.state is State.CLOSED and not case.is_unreached
-    return is_closed and not any(leg.is_open(one) or one.is_recording_due for one in case.legs)
+    """Nothing of it is expected any more: no end of a leg, no recording, no word of a person."""
+    if case.state is not State.CLOSED or case.is_unreached:
+        return False
+    is_alive = any(leg.is_open(one) or one.is_recording_due for one in case.legs)
+    return closing.is_over(case.closing) and not is_alive
 
 
 # ── for those who carry it out ────────────────────────────────────────────────────────────────
@@ -412,6 +418,10 @@ PROCESS: Final = Process(
         ChoosePlan,
         TickStep,
         ChooseCard,
+        WriteRecord,
+        CloseCase,
+        FollowUp,
+        CaseOverdue,
     ),
     begin=begin,
     step=step,

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Final
 
 from workflows.card import Card
+from workflows.closing import NOT_BEGUN, Closing
 from workflows.events import (
     CaseFound,
     ElderGone,
@@ -78,7 +79,8 @@ class Emergency:
     `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
     `caller`: the number that called, as delivered. `cards`: who it may be; `chosen` is the code of
     the one of them that a seat has named.
-    `kind` and `plan` say which plan is followed, and in which version.
+    `kind` and `plan` say which plan is followed, and in which version. `news_at`: when a person has
+    last done something; `reminded`: of what somebody was reminded since.
     """
 
     id: str
@@ -103,6 +105,9 @@ class Emergency:
     kind: str = ""
     plan: int = 0
     ticks: tuple[Tick, ...] = ()
+    closing: Closing = NOT_BEGUN
+    news_at: datetime | None = None
+    reminded: tuple[str, ...] = ()
 
 
 # ── noting facts ──────────────────────────────────────────────────────────────────────────────

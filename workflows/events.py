@@ -471,6 +471,22 @@ class LegRecorded(Event):
     size: int
 
 
+class CaseOutcome(Enum):
+    """How an emergency came out, as the person says who closes it (EMG-27, NRS-07)."""
+
+    RESCUED = "rescued"
+    CANCELLED = "cancelled"
+    MISOPERATION = "misoperation"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseOverdue(Event):
+    """Nobody has done in time what a case waits for; `what` is one of `workflows.reminders`."""
+
+    what: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardsRead(Event):
     """Who the elder is, as the register has it: several when several have this number."""

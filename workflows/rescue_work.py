@@ -10,27 +10,32 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from workflows import closing
 from workflows import leg as legs
 from workflows.card import RESCUE, Card, Party
 from workflows.commands import (
     CallParties,
     ChooseCard,
     ChoosePlan,
+    CloseCase,
     Command,
     DropLeg,
+    FollowUp,
     Mark,
     MarkLeg,
     MovePerson,
     Mute,
     TickStep,
     WriteNote,
+    WriteRecord,
 )
-from workflows.effects import CallParty, Effect, MovePeople, MutePerson
+from workflows.effects import CallParty, Effect, EndAlarm, MovePeople, MutePerson, RaiseAlarm
 from workflows.emergency_facts import Emergency, Note, State, Tick, with_elder
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CardsRead,
     CaseFound,
+    CaseOverdue,
     DialAttempted,
     DialFailed,
     DialLost,
@@ -58,10 +63,22 @@ def step(case: Emergency, event: Event) -> Done:
     """The case after the event, as far as the seats' work goes. Raises NotAllowed, NotFound."""
     if isinstance(event, Command):
         case, effects = carry_out(case, event)
+        news, ends = told(case, event)
+        case, effects = news, (*effects, *ends)
     else:
         case, effects = take_in(case, event)
     case, moves = keep_company(case)
     return case, (*effects, *moves)
+
+
+def told(case: Emergency, wish: Command) -> Done:
+    """Somebody has done something: what they were reminded of may be reminded of anew."""
+    ends = tuple(EndAlarm(key=reminder_of(case, what)) for what in case.reminded)
+    return replace(case, news_at=wish.at, reminded=()), ends
+
+
+def reminder_of(case: Emergency, what: str) -> str:
+    return f"{what}/{case.id}"
 
 
 # ── facts ─────────────────────────────────────────────────────────────────────────────────────
@@ -79,6 +96,9 @@ def take_in(case: Emergency, event: Event) -> Done:
             return move_leg(case, leg, event)
         case CaseFound(people=people):
             return found(case, event, people)
+        case CaseOverdue(what=what):
+            alarm = RaiseAlarm(key=reminder_of(case, what), kind=what, text=case.id)
+            return replace(case, reminded=(*case.reminded, what)), (alarm,)
         case _:
             return case, ()
 
@@ -129,6 +149,8 @@ def carry_out(case: Emergency, wish: Command) -> Done:
             if wish.uid not in {card.uid for card in case.cards}:
                 raise NotFound(f"no elder {wish.uid} has this number")
             return replace(case, chosen=wish.uid), ()
+        case WriteRecord() | CloseCase() | FollowUp():
+            return close(case, wish), ()
         case _:
             return case, ()
 
@@ -227,6 +249,16 @@ def tick(case: Emergency, wish: TickStep) -> Emergency:
     if len(others) < len(case.ticks) or len(case.ticks) >= MAX_TICKS:
         return case
     return replace(case, ticks=(*others, Tick(step=wish.step, at=wish.at, by=wish.by)))
+
+
+def close(case: Emergency, wish: WriteRecord | CloseCase | FollowUp) -> Emergency:
+    """Nothing that still lives is closed: an elder in the room, a leg that rings or talks."""
+    if isinstance(wish, CloseCase):
+        if case.state is not State.CLOSED:
+            raise NotAllowed("the elder is on the line still; the case is closed after that")
+        if living := [one.name for one in case.legs if legs.is_open(one)]:
+            raise NotAllowed(f"{living[0]} rings or talks still; end that call first")
+    return replace(case, closing=closing.step(case.closing, wish))
 
 
 # ── who is in which room ──────────────────────────────────────────────────────────────────────

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -12,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from control import Controller
+from control import Controller, ControllerDown
 from sql import codec
 from tests.audio import tone_so_far
 from tests.faults.test_became_emergency import wish
@@ -66,9 +69,6 @@ class Case(NamedTuple):
 
     def wait(self, what: str, is_so: Callable[[Emergency], object], timeout: float = 12) -> None:
         wait_until(lambda: is_so(self.now()), timeout, what, self.now)
-
-    def rooms(self) -> dict[str, str]:
-        return {person.who: person.room for person in self.now().people}
 
     @property
     def tone_of_a(self) -> int:
@@ -236,3 +236,41 @@ def test_when_b_is_lost_a_comes_back_to_the_elder_with_120(case: Case) -> None:
     case.b.hang_up()
     listen(case.elder, 1, case.tone_of_a)
     listen(case.elder, 1, AMBULANCE)
+
+
+@pytest.mark.row("BAK-07")
+def test_a_controller_that_is_killed_finds_every_leg_again_and_calls_nobody_twice(
+    case: Case,
+) -> None:
+    case.town.carrier.number(STATION).rings()
+    case.call("ambulance", "responder/station")
+    case.wait("120 is with A", lambda one: leg_of(one, "ambulance").state is State.THERE)
+    case.wait("the station rings", lambda one: leg_of(one, "responder/station").rang_at)
+    before = case.now()
+    os.kill(case.town.house.child("controller"), signal.SIGKILL)
+    wait_until(lambda: found_again(case, before), 20, "the case as it was")
+    for number in ("120", STATION):
+        living = [leg for leg in case.town.carrier.number(number).legs() if not leg.has_ended]
+        assert len(living) == 1
+    listen(case.a, 1, AMBULANCE)
+    listen(case.elder, 1, case.tone_of_b)
+    # What ends while nobody listens is known afterwards.
+    os.kill(case.town.house.child("controller"), signal.SIGKILL)
+    case.town.carrier.number("120").legs()[-1].hang_up()
+    wait_until(
+        lambda: found_again(case, before) and leg_of(case.now(), "ambulance").ended_at, 20,
+        "the end of 120's leg",
+    )  # fmt: skip
+    assert leg_of(case.now(), "ambulance").result is LegResult.SPOKEN
+
+
+def found_again(case: Case, before: Emergency) -> bool:
+    """Whether a controller has the case with the same seats in the same rooms."""
+    with contextlib.suppress(ControllerDown):
+        after = case_in(case.town.house, case.id)
+        return after is not None and rooms(after) == rooms(before)
+    return False
+
+
+def rooms(case: Emergency) -> dict[str, str]:
+    return {one.leg: one.room for one in case.people if one.party == "seat"}

@@ -89,7 +89,7 @@ BODY = {
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
     "since": "2026-04-18T09:30:05+08:00",
     "parties": ["ambulance"], "room": "side", "is_muted": True, "mark": "told", "is_so": True,
-    "text": "…", "kind": "fall", "is_done": True,
+    "text": "…", "kind": "fall", "is_done": True, "outcome": "rescued", "what": "no news",
     "call_class": "other", "note": "…", "elder": {"name": "…"},
 }  # fmt: skip
 
