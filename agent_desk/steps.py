@@ -22,7 +22,7 @@ def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
     chapters = (
         _of_entry, _of_ringing, _of_end, _of_links, _of_order,
-        _of_room, _of_elder, _of_dials, _of_seat,
+        _of_room, _of_elder, _of_dials, _of_messages, _of_seat,
     )  # fmt: skip
     for chapter in chapters:
         if told := chapter(event, body):
@@ -184,6 +184,29 @@ def _of_dials(event: str, body: Body) -> Step | None:
             return Step(_("A waiting time of the emergency is over"))
         case "CallAgain":
             return Step(_("%s has it called again") % body["by"], tone="act")
+        case _:
+            return None
+
+
+def _of_messages(event: str, body: Body) -> Step | None:
+    """With the number that the message has in its case: M1, M2."""
+    number = str(body.get("message", "")).rpartition("-")[2]
+    match event:
+        case "MessageAttempted":
+            return Step(_("A message is sent"), number)
+        case "MessageAccepted":
+            return Step(_("The provider has taken a message"), number, "act")
+        case "MessageDelivered":
+            return Step(_("A message was delivered"), number, "talk")
+        case "MessageFailed":
+            why = f"{number}: {body['code']} {body['reason']}"
+            return Step(_("A message was not delivered"), why, "wait")
+        case "MessageLost":
+            return Step(_("A message was perhaps sent"), number, "wait")
+        case "SendMessageAgain":
+            return Step(_("%s has a message sent again") % body["by"], number, "act")
+        case "LeaveMessage":
+            return Step(_("%s leaves a message as it is") % body["by"], number)
         case _:
             return None
 

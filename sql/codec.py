@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from workflows import call, emergency, order
+from workflows import call, emergency, messages, order
 from workflows.commands import DeclareEmergency, PauseSeat, RenewContacts, ResumeSeat
-from workflows.effects import CallSeat, CancelDial, Effect, MakeRecording, Tell
+from workflows.effects import CallSeat, CancelDial, Effect, MakeRecording, SendMessage, Tell
 from workflows.events import Event
 from workflows.machine import Processes
 
@@ -20,9 +20,11 @@ WITHOUT_CASE: tuple[type[Event], ...] = (
     RenewContacts,
     DeclareEmergency,
 )
-EVENTS = PROCESSES.event_types() | {kind.__name__: kind for kind in WITHOUT_CASE}
+EVENTS = PROCESSES.event_types() | {
+    kind.__name__: kind for kind in (*WITHOUT_CASE, *messages.HANDLES)
+}
 OUTBOX_EFFECTS: dict[str, type[Effect]] = {
-    effect.__name__: effect for effect in (Tell, MakeRecording, CallSeat, CancelDial)
+    effect.__name__: effect for effect in (Tell, MakeRecording, CallSeat, CancelDial, SendMessage)
 }
 """The effects that wait in the outbox; the others are rows of their own in the same commit."""
 

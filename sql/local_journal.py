@@ -28,6 +28,7 @@ from workflows.effects import (
     Effect,
     EndAlarm,
     RaiseAlarm,
+    SendMessage,
     StartTimer,
     StopTimer,
 )
@@ -41,7 +42,15 @@ logger = logging.getLogger(__name__)
 AGAIN_S: Final = 0.5
 EFFECTS: Final[dict[str, type[Effect]]] = {
     effect.__name__: effect
-    for effect in (CallSeat, CancelDial, StartTimer, StopTimer, RaiseAlarm, EndAlarm)
+    for effect in (
+        CallSeat,
+        CancelDial,
+        SendMessage,
+        StartTimer,
+        StopTimer,
+        RaiseAlarm,
+        EndAlarm,
+    )
 }
 
 
@@ -299,7 +308,8 @@ class JournalTransaction:
                 effects=tuple(effects),
             )
         )
-        return [Posted(e.id, e) for e in effects if isinstance(e, CallSeat | CancelDial)]
+        done_outside = (CallSeat, CancelDial, SendMessage)
+        return [Posted(e.id, e) for e in effects if isinstance(e, done_outside)]
 
 
 def _said(step: Step) -> dict[str, Any]:

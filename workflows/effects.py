@@ -81,3 +81,16 @@ class CancelDial(Effect):
 
     id: str
     dial: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessage(Effect):
+    """Send this text by this channel. `id` is this asking's own, `message` that of the message;
+    `to` is in E.164."""
+
+    id: str
+    case_id: str
+    message: str
+    channel: str
+    to: str
+    text: str
