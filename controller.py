@@ -16,6 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.date import DateTrigger
 
 from asterisk_conf.ports import AGI_PORT, AMI_PORT, AMI_USER
+from channels import channels_of
 from control import control_app, serving
 from emergencies import Emergencies
 from home import PRACTICE, Home
@@ -117,6 +118,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock,
         seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,
+        channels=channels_of(settings.messages),
     )  # fmt: skip
 
     room = RecordingRoom(

@@ -1,4 +1,5 @@
-"""The emergencies of one controller: their journal, their runner, the dialler and the lease.
+"""The emergencies of one controller: their journal, their runner, the dialler, the sender of
+messages and the lease.
 
 Beside the calls and orders, and never waiting for what these may wait for. Part of the composition.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +24,13 @@ from telephony.cel import Fate
 from telephony.dialler import Dialler
 from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
+from telephony.messages import Channel
+from telephony.messages.sender import Sender
 from telephony.rescue import Rescue
 from telephony.rescue_steps import StepHangs, Steps
 from workflows import emergency
 from workflows.call_facts import State
-from workflows.effects import RaiseAlarm
+from workflows.effects import RaiseAlarm, SendMessage
 from workflows.errors import StoreDown
 from workflows.events import CallKept, EmergencyTimerFired, Event
 from workflows.ports import Clock, DueTimer, Posted
@@ -46,15 +49,19 @@ UNREADABLE: Final = "journal unreadable"
 class Performer:
     """Shows an emergency in the picture, and has what it asks for performed."""
 
-    def __init__(self, picture: LivePicture, dialler: Dialler) -> None:
+    def __init__(self, picture: LivePicture, dialler: Dialler, sender: Sender) -> None:
         self._picture: Final = picture
         self._dialler: Final = dialler
+        self._sender: Final = sender
 
     def case_changed(self, process: str, case: Any) -> None:
         self._picture.case_changed(process, case)
 
     def effect_posted(self, posted: Posted) -> None:
-        self._dialler.post(posted.effect)
+        if isinstance(posted.effect, SendMessage):
+            self._sender.post(posted.effect)
+        else:
+            self._dialler.post(posted.effect)
 
     def alarm_raised(self, alarm: RaiseAlarm, at: datetime) -> None:
         self._picture.alarm_raised(alarm, at)
@@ -78,6 +85,7 @@ class Emergencies:
         zone: ZoneInfo,
         node: str,
         fate_of: Callable[[str, datetime], Awaitable[Fate]],
+        channels: Mapping[str, Channel],
     ) -> None:
         self._ami: Final = ami
         self._store: Final = store
@@ -86,7 +94,8 @@ class Emergencies:
         self._node: Final = node
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
         self._dialler: Final = Dialler(ami, self.handle, clock.now)
-        performer = Performer(picture, self._dialler)
+        self._sender: Final = Sender(channels, self.handle, clock.now)
+        performer = Performer(picture, self._dialler, self._sender)
         self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
         self._rescue: Final = Rescue(
             ami, self._dialler, self._journal,
@@ -132,6 +141,7 @@ class Emergencies:
             self._rescue.watch(),
             self._rescue.look_when_in_doubt(),
             self._dialler.run(),
+            self._sender.run(),
             self._lines.watch(),
             claims,
             self._wake(),

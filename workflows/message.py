@@ -94,8 +94,8 @@ class Message:
 
     @property
     def effect(self) -> str:
-        """The id of the newest asking."""
-        return f"{self.id}/{self.asked}"
+        """The id of the newest asking: of letters that an address may have as they are."""
+        return f"{self.id}.{self.asked}"
 
     @property
     def again(self) -> str:

@@ -92,11 +92,11 @@ def is_wanted(messages: Iterable[Message], effect: SendMessage) -> bool:
 
 def message_of(effect: str) -> str:
     """Whose asking has this id; empty when it is no id of an asking."""
-    message, slash, number = effect.rpartition("/")
-    return message if slash and number.isdecimal() else ""
+    message, _, number = effect.rpartition(".")
+    return message if number.isdecimal() and case_of(message) else ""
 
 
 def case_of(message: str) -> str:
     """The case of the message with this id; empty when it is no id of a message."""
-    case_id, mark, number = message.rpartition("-M")
-    return case_id if mark and number.isdecimal() else ""
+    case_id, _, number = message.rpartition("-M")
+    return case_id if number.isdecimal() else ""

@@ -451,7 +451,7 @@ def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
     nothing = cast("Any", None)
     return Emergencies(
         folder, cast("Any", Asterisk()), nothing, picture, Clock(),
-        seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
+        seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing, channels={},
     )  # fmt: skip
 
 

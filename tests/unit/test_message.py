@@ -63,29 +63,29 @@ def written(*channels: str, number: int = 1, to: str = TO) -> Message:
 
 
 def attempted(asking: int = 1, at: datetime = NOW) -> Event:
-    return MessageAttempted(case_id=CASE, at=at, message=ID, effect=f"{ID}/{asking}")
+    return MessageAttempted(case_id=CASE, at=at, message=ID, effect=f"{ID}.{asking}")
 
 
 def accepted(asking: int = 1, sid: str = "SM1", at: datetime = NOW) -> Event:
-    effect = f"{ID}/{asking}"
+    effect = f"{ID}.{asking}"
     return MessageAccepted(case_id=CASE, at=at, message=ID, effect=effect, provider_id=sid)
 
 
 def delivered(asking: int = 1, at: datetime = NOW) -> Event:
-    return MessageDelivered(case_id=CASE, at=at, message=ID, effect=f"{ID}/{asking}")
+    return MessageDelivered(case_id=CASE, at=at, message=ID, effect=f"{ID}.{asking}")
 
 
 def failed(
     asking: int = 1, code: str = "30003", *, soon: bool = False, sid: str = "", at: datetime = NOW
 ) -> Event:
     return MessageFailed(
-        case_id=CASE, at=at, message=ID, effect=f"{ID}/{asking}", code=code, reason="gone",
+        case_id=CASE, at=at, message=ID, effect=f"{ID}.{asking}", code=code, reason="gone",
         is_temporary=soon, provider_id=sid,
     )  # fmt: skip
 
 
 def lost(asking: int = 1) -> Event:
-    return MessageLost(case_id=CASE, at=NOW, message=ID, effect=f"{ID}/{asking}")
+    return MessageLost(case_id=CASE, at=NOW, message=ID, effect=f"{ID}.{asking}")
 
 
 def fires(name: str) -> Event:
@@ -124,7 +124,7 @@ def test_a_message_is_asked_for_by_the_first_channel_with_all_that_it_needs() ->
         CASE, 3, to=TO, name="王小兰", text="春秋小区7栋", channels=("gateway", "twilio"), at=NOW
     )
     assert effect == SendMessage(
-        id=f"{CASE}-M3/1", case_id=CASE, message=f"{CASE}-M3", channel="gateway", to=TO,
+        id=f"{CASE}-M3.1", case_id=CASE, message=f"{CASE}-M3", channel="gateway", to=TO,
         text="春秋小区7栋",
     )  # fmt: skip
     assert (message.state, message.channels, message.asked_at) == (State.QUEUED, ("twilio",), NOW)
@@ -169,12 +169,12 @@ def test_a_temporary_failure_is_tried_again_after_growing_pauses_then_by_the_nex
         assert (message.state, message.channel) == (State.WAITING, "twilio")
         pauses += [e.after_s for e in wanted if isinstance(e, StartTimer)]
         message, wanted = play(message, fires(message.again))
-        assert sends(wanted) == [(f"{ID}/{asking + 1}", "twilio")]
+        assert sends(wanted) == [(f"{ID}.{asking + 1}", "twilio")]
     assert pauses == list(PAUSES_S)
     assert pauses == sorted(set(pauses)), "they grow"
     last = len(PAUSES_S) + 1
     message, wanted = play(message, attempted(last), failed(last, "20429", soon=True))
-    assert sends(wanted) == [(f"{ID}/{last + 1}", "gateway")]
+    assert sends(wanted) == [(f"{ID}.{last + 1}", "gateway")]
     assert (message.tried, message.channels, message.tries) == (("twilio",), (), 1)
     assert not alarms(wanted)
 
@@ -182,13 +182,13 @@ def test_a_temporary_failure_is_tried_again_after_growing_pauses_then_by_the_nex
 @pytest.mark.parametrize("code", ["21610", "21211", "21614", "30003", "30005", "30006"])
 def test_a_permanent_failure_goes_to_the_next_channel_at_once(code: str) -> None:
     message, wanted = play(written(), attempted(), failed(code=code))
-    assert sends(wanted) == [(f"{ID}/2", "gateway")]
+    assert sends(wanted) == [(f"{ID}.2", "gateway")]
     assert (message.state, message.channel, message.code) == (State.QUEUED, "gateway", code)
 
 
 def test_undeliverable_after_it_was_taken_goes_to_the_next_channel_too() -> None:
     _, wanted = play(written(), attempted(), accepted(), failed(sid="SM1"))
-    assert sends(wanted) == [(f"{ID}/2", "gateway")]
+    assert sends(wanted) == [(f"{ID}.2", "gateway")]
 
 
 def test_with_no_channel_left_it_has_failed_and_that_is_an_alarm_until_a_person_leaves_it() -> None:
@@ -210,7 +210,7 @@ def test_what_was_perhaps_sent_is_shown_and_never_repeated_by_itself() -> None:
     later = [fires(message.again), fires(message.overdue), lost(), attempted()]
     assert play(message, *later) == (message, [])
     again, wanted = play(message, send_again())
-    assert sends(wanted) == [(f"{ID}/2", "twilio")]
+    assert sends(wanted) == [(f"{ID}.2", "twilio")]
     assert EndAlarm(key=message.doubt) in wanted
     assert again.state is State.QUEUED
 
@@ -238,7 +238,7 @@ def test_a_person_has_what_failed_everywhere_sent_anew_from_the_first_channel_on
     message, _ = play(written(), attempted(), failed(), attempted(2), failed(2))
     assert (message.state, message.tried) == (State.FAILED, ("twilio",))
     again, wanted = play(message, send_again())
-    assert sends(wanted) == [(f"{ID}/3", "twilio")]
+    assert sends(wanted) == [(f"{ID}.3", "twilio")]
     assert (again.channel, again.channels, again.tried) == ("twilio", ("gateway",), ())
     assert (again.failed_at, again.left_by) == (None, "")
 
@@ -266,8 +266,8 @@ def test_without_a_report_nobody_waits_for_ever_and_a_late_one_still_counts() ->
     silent, wanted = play(message, fires(message.overdue))
     assert (silent.state, is_over(silent), wanted) == (State.UNREPORTED, True, [])
     assert play(silent, delivered())[0].state is State.DELIVERED
-    assert sends(play(silent, failed(sid="SM1"))[1]) == [(f"{ID}/2", "gateway")]
-    assert sends(play(silent, send_again())[1]) == [(f"{ID}/2", "twilio")]
+    assert sends(play(silent, failed(sid="SM1"))[1]) == [(f"{ID}.2", "gateway")]
+    assert sends(play(silent, send_again())[1]) == [(f"{ID}.2", "twilio")]
 
 
 # ── late, doubled and out of order ────────────────────────────────────────────────────────────
@@ -393,7 +393,7 @@ def assert_lawful(before: World, event: Event, after: World) -> None:
 
 
 def test_every_order_of_facts_and_wishes_leaves_it_right() -> None:
-    start = World(written(), sent=(f"{ID}/1",))
+    start = World(written(), sent=(f"{ID}.1",))
     todo, seen = deque([(start, 0)]), {start}
     states = set[State]()
     while todo:
@@ -432,7 +432,7 @@ def test_of_several_recipients_each_has_a_result_of_its_own() -> None:
     assert [one.channel for one in after] == ["gateway", "twilio"]
     uncertain, _ = told(both, lost())
     after, wanted = told(uncertain, send_again())
-    assert sends(list(wanted)) == [(f"{ID}/2", "twilio")], "the other one is not asked for"
+    assert sends(list(wanted)) == [(f"{ID}.2", "twilio")], "the other one is not asked for"
 
 
 def test_what_is_not_about_messages_changes_none() -> None:
@@ -452,7 +452,7 @@ def test_an_asking_says_whose_it_is() -> None:
     message = written(number=12)
     assert message_of(request(message).id) == message.id
     assert case_of(message.id) == CASE
-    for odd in ("", "/", "x/", "/x", f"{ID}/x", f"{CASE}-A1", ID):
+    for odd in ("", ".", "x.1", ".1", f"{ID}.", f"{ID}.x", f"{CASE}-A1", ID, CASE):
         assert message_of(odd) == ""
     for odd in ("", "-M", f"{CASE}-A1", f"{CASE}-M", f"{CASE}-Mx"):
         assert case_of(odd) == ""
