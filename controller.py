@@ -17,6 +17,7 @@ from apscheduler.triggers.date import DateTrigger
 
 from asterisk_conf.ports import AGI_PORT, AMI_PORT, AMI_USER
 from cards import cards_of
+from channels import channels_of
 from control import control_app, serving
 from emergencies import Emergencies
 from home import PRACTICE, Home
@@ -129,6 +130,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         cards_of=cards_of(settings, database),
         as_dialled=partial(as_dialled, country=centre.country_code),
         sites=[site.code for site in settings.sites], is_practice=home.mode == PRACTICE,
+        channels=channels_of(settings.messages),
     )  # fmt: skip
 
     room = RecordingRoom(

@@ -1,4 +1,5 @@
-"""The emergencies of one controller: their journal, their runner, the dialler and the lease.
+"""The emergencies of one controller: their journal, their runner, the dialler, the sender of
+messages and the lease.
 
 Beside the calls and orders, and never waiting for what these may wait for. Part of the composition.
 """
@@ -7,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -24,14 +26,16 @@ from telephony.cel import Fate
 from telephony.dialler import Dialler
 from telephony.elder_lines import ElderLines
 from telephony.lease import keep_claims
+from telephony.messages import Channel
+from telephony.messages.sender import Sender
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of
 from telephony.rescue_steps import StepHangs, Steps
 from workflows import emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
-from workflows.commands import CloseCase, FollowUp, WriteRecord
-from workflows.effects import RaiseAlarm
+from workflows.commands import CloseCase, FollowUp, SendCard, WriteRecord
+from workflows.effects import RaiseAlarm, SendMessage
 from workflows.emergency_facts import Emergency
 from workflows.errors import StoreDown
 from workflows.events import (
@@ -66,15 +70,19 @@ UNREADABLE: Final = "journal unreadable"
 class Performer:
     """Shows an emergency in the picture, and has what it asks for performed."""
 
-    def __init__(self, picture: LivePicture, dialler: Dialler) -> None:
+    def __init__(self, picture: LivePicture, dialler: Dialler, sender: Sender) -> None:
         self._picture: Final = picture
         self._dialler: Final = dialler
+        self._sender: Final = sender
 
     def case_changed(self, process: str, case: Any) -> None:
         self._picture.case_changed(process, case)
 
     def effect_posted(self, posted: Posted) -> None:
-        self._dialler.post(posted.effect)
+        if isinstance(posted.effect, SendMessage):
+            self._sender.post(posted.effect)
+        else:
+            self._dialler.post(posted.effect)
 
     def alarm_raised(self, alarm: RaiseAlarm, at: datetime) -> None:
         self._picture.alarm_raised(alarm, at)
@@ -102,6 +110,7 @@ class Emergencies:
         as_dialled: Callable[[str], str],
         sites: Sequence[str],
         is_practice: bool = False,
+        channels: Mapping[str, Channel],
     ) -> None:
         self._ami: Final = ami
         self._cards_of: Final = cards_of
@@ -115,7 +124,9 @@ class Emergencies:
         self._dialler: Final = Dialler(
             ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites
         )  # fmt: skip
-        performer = Performer(picture, self._dialler)
+        self._channels: Final = tuple(channels)
+        self._sender: Final = Sender(channels, self.handle, clock.now)
+        performer = Performer(picture, self._dialler, self._sender)
         self._runner: Final = Runner(codec.PROCESSES, self._journal, clock, performer)
         self._rescue: Final = Rescue(
             ami, self._dialler, self._journal,
@@ -134,6 +145,8 @@ class Emergencies:
 
     async def handle(self, event: Event, because: str | None = None) -> Any:
         """Advance the emergency; see `Runner.handle` and `Steps.take`. Never raises StoreDown."""
+        if isinstance(event, SendCard):
+            event = replace(event, channels=self._channels)
         case = await self._steps.take(event, because)
         if isinstance(event, RoomOpened | CaseFound) and case is not None and not case.cards:
             self.read_cards(event.case_id)
@@ -198,12 +211,14 @@ class Emergencies:
             self._rescue.watch(),
             self._rescue.look_when_in_doubt(),
             self._dialler.run(),
+            self._sender.run(),
             self._lines.watch(),
             claims,
             self._wake(),
             self._journal.keep_filling(self._store, self._runner.refused),
             self._give_over(),
             self._remind(),
+            self._take_up_messages(),
         ):
             tasks.create_task(work)
 
@@ -252,6 +267,11 @@ class Emergencies:
                 except Exception:
                     # A call that cannot be read keeps its alarm, and holds up no other.
                     logger.exception("%s is not given over", case.id)
+
+    async def _take_up_messages(self) -> None:
+        """What was not sent before the last stop is; what perhaps was, is shown."""
+        for case in self._journal.open_cases():
+            await self._sender.take_up(case.messages)
 
     async def _remind(self) -> None:
         """Say what is overdue, by the clock of the wall: days count, also those without us."""

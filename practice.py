@@ -9,18 +9,35 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from pydantic import ValidationError
 
 from home import PRACTICE, REAL, BadHome, Home
-from settings import BadConfig, Database, Rescue, Responder, Seat, Settings, Trunk, split
+from settings import (
+    BadConfig,
+    Database,
+    Messages,
+    Rescue,
+    Responder,
+    Seat,
+    Settings,
+    Trunk,
+    split,
+)
 
 TRUNK: Final = "practice"
 SIP_PORT: Final = 5070
 """Not 5060, which the centre may have taken on every address of the machine."""
 ROBOTS: Final = ("9901", "9902", "9903")
 """The extensions of the robot seats."""
+
+
+class TownMessages(Messages):
+    """Messages reach the town's own people and nobody else."""
+
+    NEEDS: ClassVar[Mapping[str, tuple[str, ...]]] = {"town": ()}
 
 
 class Robot(Seat):
@@ -72,8 +89,8 @@ def settings_in(home: Home, settings: Settings) -> Settings:
 def practised(settings: Settings) -> Settings:
     """The settings with the town for a carrier, and its robots among the seats.
 
-    110, 119, 120 and the responders are the town's own and can be called. The database is the
-    home's own, whatever the settings say. Raises BadConfig.
+    110, 119, 120 and the responders are the town's own and can be called, and so are those who get
+    messages. The database is the home's own, whatever the settings say. Raises BadConfig.
     """
     carrier, _ = town_hosts(settings)
     site = settings.sites[0].code
@@ -88,6 +105,7 @@ def practised(settings: Settings) -> Settings:
         "responders": town_responders(site),
         "rescue": Rescue(live=True),
         "database": Database(),
+        "messages": TownMessages(channels=("town",)),
     }
     try:
         return Settings.model_validate(dict(settings) | changed)

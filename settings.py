@@ -16,10 +16,18 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.functional_validators import AfterValidator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from workflows.numbers import is_for_help
 
@@ -85,6 +93,38 @@ def _database(value: str) -> str:
     return value
 
 
+def _outside(value: str) -> str:
+    """The address of a server; without encryption only on this machine."""
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    is_bare = not (parts.username or parts.password or parts.query or parts.fragment)
+    if not (host and is_safe and is_bare and re.fullmatch(r"[\x21-\x7e]{1,500}", value)):
+        raise ValueError("right would be an address as in 'https://sms.example/v1/send'")
+    return value
+
+
+def _token(value: str) -> str:
+    # It goes into a header, which could not carry anything else.
+    if value and not re.fullmatch(r"[\x21-\x7e]{8,500}", value):
+        raise ValueError("right would be 8 to 500 letters, digits and signs without a space")
+    return value
+
+
+def _listed(value: object) -> object:
+    # A variable has no lists.
+    return (
+        [one.strip() for one in value.split(",") if one.strip()]
+        if isinstance(value, str)
+        else value
+    )
+
+
 def _ports(value: str) -> str:
     match = re.fullmatch(r"(\d+)-(\d+)", value)
     if not match or not 1024 <= int(match[1]) < int(match[2]) <= 65535:
@@ -111,12 +151,21 @@ def _without_marks(number: str) -> str:
     return re.sub(r"[ ()/-]", "", number)
 
 
+def _unique(section: str, key: str, values: list[str]) -> set[str]:
+    for value in values:
+        if values.count(value) > 1:
+            raise ValueError(f"{section} has {key} = {value!r} twice; right would be once")
+    return set(values)
+
+
 Digits = Annotated[str, AfterValidator(_digits)]
 Entry = Annotated[str, AfterValidator(_entry)]
 Name = Annotated[str, AfterValidator(_name)]
 Address = Annotated[str, AfterValidator(_address)]
 Plain = Annotated[str, Field(max_length=80), AfterValidator(_plain)]
 Telephone = Annotated[str, Field(max_length=40), AfterValidator(_telephone)]
+Outside = Annotated[str, AfterValidator(_outside)]
+Token = Annotated[str, AfterValidator(_token)]
 
 
 def split(address: str) -> tuple[str, int]:
@@ -382,6 +431,59 @@ class Practice(Part):
     every_s: Annotated[int, Field(ge=2, le=3600)] = 25
 
 
+class Messages(Part):
+    """Messages to those who are called in an emergency, by the first of `channels` that takes them.
+
+    `public_url` is where the desk is reached from outside: there providers report deliveries.
+    """
+
+    channels: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    public_url: Outside = ""
+    twilio_account: str = ""
+    twilio_token: Token = ""
+    twilio_number: str = ""
+    gateway_url: Outside = ""
+    gateway_token: Token = ""
+    gateway_report_token: Token = ""
+
+    NEEDS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "twilio": ("twilio_account", "twilio_token", "twilio_number"),
+        "gateway": ("gateway_url", "gateway_token"),
+    }
+
+    @field_validator("twilio_account")
+    @classmethod
+    def _is_account(cls, value: str) -> str:
+        if value and not re.fullmatch(r"AC[0-9a-fA-F]{32}", value):
+            raise ValueError(
+                "right would be the account's SID: AC and 32 digits and letters a to f"
+            )
+        return value
+
+    @field_validator("twilio_number")
+    @classmethod
+    def _is_whole(cls, value: str) -> str:
+        if value and not re.fullmatch(r"\+[1-9][0-9]{6,14}", value):
+            raise ValueError("right would be + and 7 to 15 digits, as in '+8637496000'")
+        return value
+
+    @model_validator(mode="after")
+    def _channels_are_whole(self) -> Messages:
+        _unique("messages", "channels", list(self.channels))
+        for channel in self.channels:
+            if channel not in self.NEEDS:
+                raise ValueError(
+                    f"channels names {channel[:40]!r}; right would be some of {sorted(self.NEEDS)}"
+                )
+            if missing := [key for key in self.NEEDS[channel] if not getattr(self, key)]:
+                variable = f"CARELINE_MESSAGES_{missing[0]}".upper()
+                raise ValueError(
+                    f"channels names {channel!r}, and {', '.join(missing)} is not set; right would "
+                    f"be to set it, here or as {variable}"
+                )
+        return self
+
+
 class Settings(Part):
     """Everything that can be set."""
 
@@ -391,6 +493,7 @@ class Settings(Part):
     recordings: Recordings = Recordings()
     numbers: Numbers = Numbers()
     rescue: Rescue = Rescue()
+    messages: Messages = Messages()
     practice: Practice = Practice()
     sites: tuple[Site, ...] = (Site(),)
     responders: tuple[Responder, ...] = ()
@@ -494,13 +597,6 @@ class Settings(Part):
         return self.database.url or f"sqlite+aiosqlite:///{home / 'careline.db'}"
 
 
-def _unique(section: str, key: str, values: list[str]) -> set[str]:
-    for value in values:
-        if values.count(value) > 1:
-            raise ValueError(f"{section} has {key} = {value!r} twice; right would be once")
-    return set(values)
-
-
 def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the file (if there is one) and the variables; raise BadConfig on the first fault."""
     given = _read(file) if file else {}
@@ -566,6 +662,7 @@ PLAIN_WORDS: Final = {
     "int_parsing": "right would be a whole number",
     "bool_type": "right would be true or false",
     "bool_parsing": "right would be true or false",
+    "tuple_type": "right would be a list in square brackets",
 }
 
 
@@ -590,7 +687,11 @@ def _explain(wrong: ValidationError, file: Path | None, came_from: Mapping[str, 
 def _shown(key: str, value: object) -> str:
     # A database's address may hold a password too, and a key may be a mistyped "password".
     last = key.rpartition(".")[2]
-    is_secret = bool(difflib.get_close_matches(last, ("password", "secret"), 1, 0.6))
+    words = (last, *last.split("_"))
+    near = (
+        difflib.get_close_matches(word, ("password", "secret", "token"), 1, 0.6) for word in words
+    )
+    is_secret = any(near)
     return "(hidden)" if is_secret or "://" in str(value) else repr(value)[:120]
 
 

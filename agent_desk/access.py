@@ -28,6 +28,7 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 CSRF_FIELD: Final = "csrf"
 CSRF_HEADER: Final = "X-CSRF-Token"
 VISIT_COOKIE: Final = "careline-visit"
+HOOKS: Final = frozenset({"/hooks/twilio", "/hooks/gateway"})
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -60,9 +61,15 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[VISITOR] = visitor
     if not may(visitor, right):
         raise _refusal(request, visitor)
-    if request.method not in SAFE_METHODS:
+    if request.method not in SAFE_METHODS and not _is_hook(request):
         await _check_form(request, visitor)
     return await handler(request)
+
+
+def _is_hook(request: web.Request) -> bool:
+    """What is no form of a browser: it proves by itself who sends it (`pages/hooks.py`)."""
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in HOOKS
 
 
 def _refusal(request: web.Request, visitor: Visitor | None) -> web.HTTPException:
@@ -225,7 +232,9 @@ def only_known_hosts(settings: Settings) -> Middleware:
     """
     addresses = settings.addresses
     proxies = Proxy(addresses.desk_proxy).names
-    names = {"localhost", split(addresses.desk_address)[0], *proxies}
+    # Providers report to the name by which the desk is reached from outside.
+    public = _parts(settings.messages.public_url).hostname or ""
+    names = {"localhost", split(addresses.desk_address)[0], *proxies, *([public] if public else [])}
     is_checked = not addresses.desk_certificate and not any(_is_address(name) for name in proxies)
 
     @web.middleware

@@ -13,6 +13,7 @@ from agent_desk.pages import (
     calls,
     elders,
     guide,
+    hooks,
     menus,
     orders,
     phone,
@@ -85,6 +86,8 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", "/practice/now", practice.now, Right.PRACTISE),
     ("POST", "/practice/call", practice.call, Right.PRACTISE),
     ("POST", "/practice/rhythm", practice.rhythm, Right.PRACTISE),
+    ("POST", "/hooks/twilio", hooks.twilio, Right.ANYONE),
+    ("POST", "/hooks/gateway", hooks.gateway, Right.ANYONE),
     ("GET", "/help", guide.show, Right.ANYONE),
     ("GET", r"/help/{page:[a-z\-]{1,20}}", guide.show, Right.ANYONE),
 )

@@ -22,7 +22,8 @@ def step(event: str, body: Body) -> Step:
     """A journal's event in plain words. An event that is not known here is shown by its name."""
     chapters = (
         _of_entry, _of_ringing, _of_end, _of_links, _of_order,
-        _of_room, _of_elder, _of_dials, _of_leg, _of_work, _of_plan, _of_closing, _of_seat,
+        _of_room, _of_elder, _of_dials, _of_leg, _of_work, _of_plan, _of_closing, _of_messages,
+        _of_seat,
     )  # fmt: skip
     for chapter in chapters:
         if told := chapter(event, body):
@@ -208,6 +209,8 @@ def _of_work(event: str, body: Body) -> Step | None:
     match event:
         case "CallParties":
             return Step(_("%(by)s calls for help") % body, "、".join(body["parties"]), "act")
+        case "SendCard":
+            return Step(_("%(by)s sends the card") % body, "、".join(body["parties"]), "act")
         case "DropLeg":
             return Step(_("%(by)s ends a call outside") % body)
         case "MovePerson":
@@ -251,6 +254,29 @@ def _of_closing(event: str, body: Body) -> Step | None:
         case "CaseOverdue":
             title = words.alarms().get(body["what"], (body["what"], ""))[0]
             return Step(title, tone="wait")
+        case _:
+            return None
+
+
+def _of_messages(event: str, body: Body) -> Step | None:
+    """With the number that the message has in its case: M1, M2."""
+    number = str(body.get("message", "")).rpartition("-")[2]
+    match event:
+        case "MessageAttempted":
+            return Step(_("A message is sent"), number)
+        case "MessageAccepted":
+            return Step(_("The provider has taken a message"), number, "act")
+        case "MessageDelivered":
+            return Step(_("A message was delivered"), number, "talk")
+        case "MessageFailed":
+            why = f"{number}: {body['code']} {body['reason']}"
+            return Step(_("A message was not delivered"), why, "wait")
+        case "MessageLost":
+            return Step(_("A message was perhaps sent"), number, "wait")
+        case "SendMessageAgain":
+            return Step(_("%s has a message sent again") % body["by"], number, "act")
+        case "LeaveMessage":
+            return Step(_("%s leaves a message as it is") % body["by"], number)
         case _:
             return None
 

@@ -46,6 +46,8 @@ def action(name: str) -> str:
         "CloseAnswered": _("closed it as answered"),
         "CancelOrder": _("cancelled it"),
         "CallAgain": _("had it called again"),
+        "SendMessageAgain": _("had a message sent again"),
+        "LeaveMessage": _("left a message as it is"),
         "DeclareEmergency": _("declared an emergency"),
         "NameCaller": _("said who calls"),
         "TakeBackCaller": _("took back who calls"),

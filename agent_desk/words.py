@@ -250,6 +250,19 @@ def channel(name: str) -> str:
     }.get(name, name)
 
 
+def message_state(state: str) -> Pill:
+    """How far a message to somebody outside has come."""
+    return {
+        "queued": Pill(_("Being sent"), "act"),
+        "waiting": Pill(_("Tried again soon"), "wait"),
+        "sent": Pill(_("Sent"), "act"),
+        "unreported": Pill(_("Sent, no report of delivery"), "wait"),
+        "delivered": Pill(_("Delivered"), "talk"),
+        "uncertain": Pill(_("Perhaps sent"), "wait"),
+        "failed": Pill(_("Reached nobody"), "alarm"),
+    }.get(state, Pill(state))
+
+
 def alarms() -> dict[str, tuple[str, str]]:
     """Every kind of alarm: what it is, and what to do about it."""
     return {
@@ -358,6 +371,17 @@ def emergency_alarms() -> dict[str, tuple[str, str]]:
             _("The file of an emergency cannot be read"),
             _("The rescue goes on, but what happened before the last start may be missing from "
               "the record. The file is kept; tell your administrator."),
+        ),
+        "message failed": (
+            _("A message out of an emergency reached nobody"),
+            _("No channel could deliver it. Tell its recipient on the telephone; then send it "
+              "again, or say that it can be left."),
+        ),
+        "perhaps sent": (
+            _("A message out of an emergency was perhaps sent"),
+            _("It is not known whether the provider took it, and it is not sent twice by itself. "
+              "Ask its recipient on the telephone; then send it again, or say that it can be "
+              "left."),
         ),
         "dial failed": (
             _("A call in an emergency could not be made"),

@@ -107,6 +107,19 @@ WORDS: Final = {
             "whoever looks after Careline; the alarm goes with the next start."
         ),
     ),
+    "message failed": (
+        "A message out of an emergency reached nobody",
+        "Somebody who was called does not have the card with the address and the way in.",
+        (
+            "Tell its recipient on the telephone. The alarm has the provider's own code: when it "
+            "comes again, look at [messages] in careline.toml."
+        ),
+    ),
+    "perhaps sent": (
+        "A message out of an emergency was perhaps sent",
+        "It is not known whether the provider took it, and it is not sent twice by itself.",
+        "Ask its recipient on the telephone; then send it again at the desk, or leave it.",
+    ),
     "no sound": (
         "Nothing is heard from an elder's line in an emergency",
         "The line may be dead: the room stays open, but perhaps nobody is on the other end.",

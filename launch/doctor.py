@@ -83,6 +83,11 @@ async def of_settings(settings: Settings, home: Home, now: datetime) -> list[Fin
         findings.of_certificate(settings, now, ends_at, unusable),
         *findings.of_responders(settings),
         findings.of_rescue(live=settings.rescue.live, practice=home.mode == PRACTICE),
+        *findings.of_messages(
+            settings.messages,
+            await looks.look_at_channels(settings),
+            practice=home.mode == PRACTICE,
+        ),
     ]
     if not problem and migrated:
         found.append(findings.of_outbox(waiting, age))

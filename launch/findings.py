@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from home import PRACTICE
-from settings import Settings, is_loopback, split
+from settings import Messages, Settings, is_loopback, split
 from sql.numbers import e164, is_whole
 
 DAYS_OF_RECORDINGS: Final = 30
@@ -360,6 +360,46 @@ def of_rescue(*, live: bool, practice: bool = False) -> Finding:
         "rescue.live is false: no call to 110, 119 or 120 leaves the centre.",
         "Right while it is tried out; wrong with elders on the line.",
         "Try the numbers of every site with its dispatchers, then set rescue.live = true.",
+    )
+
+
+def of_messages(
+    settings: Messages, problems: Mapping[str, str], *, practice: bool = False
+) -> list[Finding]:
+    """`problems`: why a channel's server cannot be reached; one that is not there can be."""
+    if practice:
+        return [fine("Practice: messages reach the town's own people and nobody else.")]
+    if not settings.channels:
+        return [
+            note(
+                "No channel for messages is set up.",
+                "The card cannot be sent to those who are called in an emergency; it has to be "
+                "read out.",
+                "Set channels under [messages] in careline.toml.",
+            )
+        ]
+    found = [
+        _channel_away(channel, problems[channel])
+        if channel in problems
+        else fine(f"The channel {channel} for messages can be reached.")
+        for channel in settings.channels
+    ]
+    if not settings.public_url:
+        found.append(
+            note(
+                "Nobody learns whether a message was delivered.",
+                "Providers have no address to report it to.",
+                "Set public_url under [messages], and let the proxy lead /hooks/ to the desk.",
+            )
+        )
+    return found
+
+
+def _channel_away(channel: str, problem: str) -> Finding:
+    return to_do(
+        f"The channel {channel} for messages cannot be reached: {problem}.",
+        "Messages out of an emergency go by the next channel, or reach nobody.",
+        "Look whether this machine gets out there (network, firewall, DNS).",
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import aiohttp
 from alembic.runtime.migration import MigrationContext
@@ -160,6 +161,32 @@ async def _desk_answers(settings: Settings) -> bool:
         session.get(f"{scheme}://{host}:{port}/healthz", ssl=False) as answer,
     ):
         return answer.status == 200
+
+
+async def look_at_channels(settings: Settings) -> dict[str, str]:
+    """Why the server of a channel for messages cannot be reached, by channel. Nothing is sent."""
+    servers = {"twilio": "https://api.twilio.com", "gateway": settings.messages.gateway_url}
+    found = {}
+    for channel in settings.messages.channels:
+        if channel in servers and (problem := await _unreachable(servers[channel])):
+            found[channel] = problem
+    return found
+
+
+async def _unreachable(server: str) -> str:
+    parts = urlsplit(server)
+    is_safe = parts.scheme == "https"
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, parts.port or (443 if is_safe else 80), ssl=is_safe or None
+            )
+            writer.close()
+    except TimeoutError:
+        return f"{parts.netloc} does not answer"
+    except (OSError, ValueError) as cause:
+        return f"{parts.netloc}: {cause}"
+    return ""
 
 
 def look_at_certificate(settings: Settings) -> tuple[datetime | None, str]:

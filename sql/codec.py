@@ -8,7 +8,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from workflows import call, emergency, order
 from workflows.commands import DeclareEmergency, PauseSeat, RenewContacts, ResumeSeat
-from workflows.effects import CallParty, CallSeat, CancelDial, Effect, MakeRecording, Tell
+from workflows.effects import (
+    CallParty,
+    CallSeat,
+    CancelDial,
+    Effect,
+    MakeRecording,
+    SendMessage,
+    Tell,
+)
 from workflows.events import Event
 from workflows.machine import Processes
 
@@ -22,7 +30,8 @@ WITHOUT_CASE: tuple[type[Event], ...] = (
 )
 EVENTS = PROCESSES.event_types() | {kind.__name__: kind for kind in WITHOUT_CASE}
 OUTBOX_EFFECTS: dict[str, type[Effect]] = {
-    effect.__name__: effect for effect in (Tell, MakeRecording, CallSeat, CallParty, CancelDial)
+    effect.__name__: effect
+    for effect in (Tell, MakeRecording, CallSeat, CallParty, CancelDial, SendMessage)
 }
 """The effects that wait in the outbox; the others are rows of their own in the same commit."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -20,7 +20,15 @@ from sql.engine import Database
 from sql.models import AuditEntry, Case, Journal, Outbox
 from sql.store import SqlStore, end_alarm, raise_alarm
 from workflows.commands import Command
-from workflows.effects import CancelDial, Dial, Effect, EndAlarm, MakeRecording, RaiseAlarm
+from workflows.effects import (
+    CancelDial,
+    Dial,
+    Effect,
+    EndAlarm,
+    MakeRecording,
+    RaiseAlarm,
+    SendMessage,
+)
 from workflows.events import (
     CaseFound,
     DialAnswered,
@@ -30,11 +38,27 @@ from workflows.events import (
     Event,
     LegOver,
     LegRecorded,
+    MessageAccepted,
+    MessageAttempted,
+    MessageDelivered,
+    MessageFailed,
+    MessageLost,
     PersonJoined,
 )
 from workflows.machine import Process
 
 logger = logging.getLogger(__name__)
+
+RESULTS: Final[dict[type[Event], str]] = {
+    DialAnswered: "answered",
+    DialFailed: "failed",
+    DialLost: "uncertain",
+    MessageAccepted: "sent",
+    MessageDelivered: "sent",
+    MessageFailed: "failed",
+    MessageLost: "uncertain",
+}
+"""What became of the asking that the fact names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +134,23 @@ async def _post(session: AsyncSession, process: Process[Any], step: Step) -> Non
                     posted_at=step.event.at,
                 )
             )
+        if not isinstance(effect, Dial | CancelDial | SendMessage):
+            continue
         # One that a controller before asked for by the same name is in the table already.
-        if isinstance(effect, Dial | CancelDial) and not await _is_posted(session, effect.id):
-            session.add(
-                Outbox(
-                    id=effect.id,
-                    process=process.name,
-                    case_id=step.event.case_id,
-                    kind=type(effect).__name__,
-                    body=codec.dump_effect(effect),
-                    posted_at=step.event.at,
-                    # A withdrawal has no result that anybody waits for.
-                    done_at=step.event.at if isinstance(effect, CancelDial) else None,
-                )
+        if await _is_posted(session, effect.id):
+            continue
+        session.add(
+            Outbox(
+                id=effect.id,
+                process=process.name,
+                case_id=step.event.case_id,
+                kind=type(effect).__name__,
+                body=codec.dump_effect(effect),
+                posted_at=step.event.at,
+                # A withdrawal has no result that anybody waits for.
+                done_at=step.event.at if isinstance(effect, CancelDial) else None,
             )
+        )
 
 
 def owed_id(effect: MakeRecording) -> str:
@@ -144,35 +171,26 @@ async def _note_alarms(session: AsyncSession, step: Step) -> None:
 
 
 async def _note_result(session: AsyncSession, step: Step) -> None:
-    """What the event says about dials that were asked for before."""
-    at = step.event.at
-    match step.event:
-        case DialAttempted(effect=dial):
-            await session.execute(update(Outbox).where(Outbox.id == dial).values(attempted_at=at))
-        case PersonJoined(person=person):
+    """What the event says about dials and messages that were asked for before."""
+    event = step.event
+    if isinstance(event, DialAttempted | MessageAttempted):
+        noted = update(Outbox).where(Outbox.id == event.effect).values(attempted_at=event.at)
+        await session.execute(noted)
+    elif type(event) in RESULTS:
+        await _settle(session, getattr(event, "effect", ""), RESULTS[type(event)], step)
+    elif isinstance(event, LegOver):
+        await _settle(session, event.effect, event.result.value, step)
+    elif isinstance(event, LegRecorded):
+        result = "made" if event.file else "failed"
+        await _settle(session, f"{event.leg}/recording", result, step)
+    elif isinstance(event, PersonJoined):
+        await _settle(session, event.person.effect, "answered", step)
+    elif isinstance(event, CaseFound):
+        for person in event.people:
             await _settle(session, person.effect, "answered", step)
-        case CaseFound(people=people):
-            for person in people:
-                await _settle(session, person.effect, "answered", step)
-        case LegRecorded(leg=serial, file=file):
-            await _settle(session, f"{serial}/recording", "made" if file else "failed", step)
-        case DialAnswered() | DialFailed() | DialLost() | LegOver():
-            await _settle(session, step.event.effect, _result(step.event), step)
     for effect in step.effects:
         if isinstance(effect, CancelDial):
             await _settle(session, effect.dial, "cancelled", step)
-
-
-def _result(event: DialAnswered | DialFailed | DialLost | LegOver) -> str:
-    match event:
-        case LegOver(result=result):
-            return result.value
-        case DialAnswered():
-            return "answered"
-        case DialFailed():
-            return "failed"
-        case DialLost():
-            return "uncertain"
 
 
 async def _settle(session: AsyncSession, dial: str, result: str, step: Step) -> None:

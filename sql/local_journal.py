@@ -34,6 +34,7 @@ from workflows.effects import (
     MovePeople,
     MutePerson,
     RaiseAlarm,
+    SendMessage,
     StartTimer,
     StopTimer,
 )
@@ -48,7 +49,7 @@ AGAIN_S: Final = 0.5
 ACTS: Final = (CallSeat, CallParty, CancelDial, MovePeople, MutePerson, HangUpPerson)
 EFFECTS: Final[dict[str, type[Effect]]] = {
     effect.__name__: effect
-    for effect in (*ACTS, MakeRecording, StartTimer, StopTimer, RaiseAlarm, EndAlarm)
+    for effect in (*ACTS, MakeRecording, SendMessage, StartTimer, StopTimer, RaiseAlarm, EndAlarm)
 }
 
 
@@ -306,7 +307,7 @@ class JournalTransaction:
                 effects=tuple(effects),
             )
         )
-        return [Posted(e.id, e) for e in effects if isinstance(e, Act)]
+        return [Posted(e.id, e) for e in effects if isinstance(e, Act | SendMessage)]
 
 
 def _said(step: Step) -> dict[str, Any]:

@@ -113,6 +113,20 @@ class CallAgain(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessageAgain(Command):
+    """Send the message once more, although it was perhaps sent, or has failed."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveMessage(Command):
+    """Leave it: whom the message was for knows by other means, or need not."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PauseSeat(Command):
     """No queue rings this seat until it is resumed; `reason` says why. The case is the seat."""
 
@@ -155,6 +169,15 @@ class CallParties(Command):
     """
 
     parties: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendCard(Command):
+    """Send the card to these parties as a text message. The controller completes `channels`: those
+    that are set up, in their order."""
+
+    parties: tuple[str, ...]
+    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,3 +122,16 @@ class HangUpPerson(Act):
     """End this channel."""
 
     channel: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendMessage(Effect):
+    """Send this text by this channel. `id` is this asking's own, `message` that of the message;
+    `to` is in E.164."""
+
+    id: str
+    case_id: str
+    message: str
+    channel: str
+    to: str
+    text: str

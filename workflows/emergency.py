@@ -14,7 +14,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from workflows import closing, leg, rescue_work, role
+from workflows import closing, leg, message, messages, rescue_work, role
 from workflows.commands import (
     CallAgain,
     CallParties,
@@ -26,6 +26,7 @@ from workflows.commands import (
     MarkLeg,
     MovePerson,
     Mute,
+    SendCard,
     TickStep,
     WriteNote,
     WriteRecord,
@@ -309,7 +310,9 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
         moved, asked = part.action(replace(one, leg=leg), event)
         roles.append(replace(moved, state=part.to))
         effects += asked
-    after = replace(after, state=life.to, roles=tuple(roles))
+    texts, asked_for = messages.told(noted.messages, event)
+    effects += asked_for
+    after = replace(after, state=life.to, roles=tuple(roles), messages=texts)
     after, work = rescue_work.step(after, event)
     return after, (*effects, *tell_of_silence(noted, event), *work)
 
@@ -319,7 +322,8 @@ def is_over(case: Emergency) -> bool:
     if case.state is not State.CLOSED or case.is_unreached:
         return False
     is_alive = any(leg.is_open(one) or one.is_recording_due for one in case.legs)
-    return closing.is_over(case.closing) and not is_alive
+    is_said = all(map(message.is_over, case.messages))
+    return closing.is_over(case.closing) and is_said and not is_alive
 
 
 # ── for those who carry it out ────────────────────────────────────────────────────────────────
@@ -422,6 +426,8 @@ PROCESS: Final = Process(
         CloseCase,
         FollowUp,
         CaseOverdue,
+        SendCard,
+        *messages.HANDLES,
     ),
     begin=begin,
     step=step,

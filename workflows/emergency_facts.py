@@ -26,6 +26,7 @@ from workflows.events import (
     TookOver,
 )
 from workflows.leg import ELDERS, Leg
+from workflows.message import Message
 from workflows.role import Role
 
 HAND_BACK_DUE: Final = "hand-back due"
@@ -100,6 +101,7 @@ class Emergency:
     cards: tuple[Card, ...] = ()
     chosen: str = ""
     legs: tuple[Leg, ...] = ()
+    messages: tuple[Message, ...] = ()
     visits: tuple[Visit, ...] = ()
     notes: tuple[Note, ...] = ()
     kind: str = ""

@@ -494,6 +494,53 @@ class CardsRead(Event):
     cards: tuple[Card, ...]
 
 
+# ── a message out of a case ───────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFact(Event):
+    """What became of a message. `message` is its id, `effect` that of the asking that it is about:
+    a message may have been asked for several times, and old news comes late."""
+
+    message: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAttempted(MessageFact):
+    """From now on it may have been sent; noted before it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageAccepted(MessageFact):
+    """The provider has taken it and sends it on; `provider_id` is its own id for it."""
+
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDelivered(MessageFact):
+    """The recipient's telephone has it."""
+
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageFailed(MessageFact):
+    """It was not sent, or could not be delivered. `is_temporary`: another try on this channel may
+    go better. `code` is the provider's; with a `provider_id` it had been taken before."""
+
+    code: str
+    reason: str
+    is_temporary: bool = False
+    provider_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageLost(MessageFact):
+    """Nobody can say whether it was sent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmergencyTimerFired(Event):
     """A timer of the emergency is due."""

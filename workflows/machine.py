@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from workflows.commands import Command
 from workflows.effects import Effect
-from workflows.errors import NotAllowed
+from workflows.errors import NotAllowed, NotFound
 from workflows.events import Event
 
 StateT = TypeVar("StateT", bound=Enum)
@@ -86,6 +86,9 @@ class Processes:
         }
 
     def for_event(self, event: Event) -> Process[Any]:
+        """Raises NotFound for an event that no process takes."""
+        if type(event) not in self._by_event:
+            raise NotFound(f"nothing here takes {type(event).__name__}")
         return self._by_event[type(event)]
 
     def event_types(self) -> dict[str, type[Event]]:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from workflows import closing
+from workflows import closing, messages
 from workflows import leg as legs
-from workflows.card import RESCUE, Card, Party
+from workflows.card import RESCUE, Card, Party, read_out
 from workflows.commands import (
     CallParties,
     ChooseCard,
@@ -25,6 +25,7 @@ from workflows.commands import (
     MarkLeg,
     MovePerson,
     Mute,
+    SendCard,
     TickStep,
     WriteNote,
     WriteRecord,
@@ -133,6 +134,8 @@ def carry_out(case: Emergency, wish: Command) -> Done:
             known = leg_or_error(case, wish.leg)
             moved, effects = legs.take(known, wish)
             return with_leg(case, moved), effects
+        case SendCard():
+            return send_card(case, wish)
         case MovePerson():
             return move_person(case, wish)
         case Mute():
@@ -187,6 +190,26 @@ def call_one(case: Emergency, party: Party, wish: CallParties) -> tuple[Emergenc
     leg_id = legs.effect_id(case.id, len(case.legs) + 1)
     leg = legs.begin(leg_id, party, number, wish.by, wish.at)
     return replace(case, legs=(*case.legs, leg)), request(case, leg)
+
+
+def send_card(case: Emergency, wish: SendCard) -> Done:
+    """The card with the newest note, to each of them; who has it already gets it anew."""
+    known = {party.key: party for party in parties_of(case)}
+    card = card_of(case)
+    condition = case.notes[-1].text if case.notes else ""
+    text = read_out(card, condition) if card else ""
+    written, effects = list(case.messages), list[Effect]()
+    for key in dict.fromkeys(wish.parties):
+        if key not in known:
+            raise NotFound(f"nobody on the card is called {key!r}; choose one who is on it")
+        number = next(iter(known[key].numbers), "")
+        message, asked = messages.write(
+            case.id, len(written) + 1,
+            to=number, name=known[key].name, text=text, channels=wish.channels, at=wish.at,
+        )  # fmt: skip
+        written.append(message)
+        effects += asked
+    return replace(case, messages=tuple(written)), tuple(effects)
 
 
 def move_person(case: Emergency, wish: MovePerson) -> Done:

@@ -45,7 +45,8 @@ class Outbox(Base):
     """An effect that was asked for; `done_at` stays empty until its result is saved.
 
     A dial has `attempted_at` from before it is sent, and a `result`: answered, failed, cancelled or
-    uncertain. One that was attempted and has no result is looked for in Asterisk.
+    uncertain. One that was attempted and has no result is looked for in Asterisk. The asking of a
+    provider for a message has both too; the result is then: sent, failed or uncertain.
     """
 
     __tablename__ = "outbox"

@@ -23,10 +23,11 @@ from sql.local_journal import LocalJournal
 from sql.store import SqlStore
 from tests.database.centre import NOW, Centre, Clock, Nobody, after
 from workflows import emergency, emergency_facts, role
-from workflows.commands import CallAgain
+from workflows.commands import CallAgain, CloseCase, FollowUp, WriteRecord
 from workflows.events import (
     CallKept,
     CaseFound,
+    CaseOutcome,
     DialAnswered,
     DialAttempted,
     DialFailed,
@@ -52,7 +53,8 @@ def opened() -> Event:
 
 
 def whole_case() -> tuple[Event, ...]:
-    """The elder is in the room, a seat is rung and answers, and then the elder hangs up."""
+    """The elder is in the room, a seat is rung and answers, then the elder hangs up, and a person
+    puts the case away."""
     person = Person(leg="s1", party="seat", who="1001", effect=DIAL)
     return (
         opened(),
@@ -60,7 +62,12 @@ def whole_case() -> tuple[Event, ...]:
         DialAnswered(case_id=CASE, at=after(4), effect=DIAL),
         PersonJoined(case_id=CASE, at=after(4.1), person=person),
         ElderGone(case_id=CASE, at=after(60)),
-    )
+        WriteRecord(case_id=CASE, at=after(61), by="测试", text="…"),
+        CloseCase(
+            case_id=CASE, at=after(62), by="测试", outcome=CaseOutcome.TEST, changes="…"
+        ),
+        FollowUp(case_id=CASE, at=after(63), by="测试", text="…"),
+    )  # fmt: skip
 
 
 class Rescue:
@@ -146,7 +153,16 @@ async def rows(centre: Centre) -> tuple[list[str], list[str], list[tuple[str, st
 
 EVERYTHING: Final = (
     [f"{CASE} closed"],
-    ["RoomOpened", "DialAttempted", "DialAnswered", "PersonJoined", "ElderGone"],
+    [
+        "RoomOpened",
+        "DialAttempted",
+        "DialAnswered",
+        "PersonJoined",
+        "ElderGone",
+        "WriteRecord",
+        "CloseCase",
+        "FollowUp",
+    ],
     # Nobody came for role B before the elder hung up.
     [(DIAL, "answered", True), (OF_B, "cancelled", False), (f"{OF_B}/cancel", "", False)],
 )
@@ -222,7 +238,7 @@ async def test_a_file_that_cannot_be_read_is_kept_and_no_later_step_is_lost(
         await after_start.journal.catch_up(centre.store, "n")
         assert after_start.state is emergency_facts.State.ACCOMPANIED
     # One who begins anew does not know that a seat was there, and waits for the call's record.
-    await after_start.play(whole_case()[-1], CallKept(case_id=CASE, at=after(61)))
+    await after_start.play(*whole_case()[4:], CallKept(case_id=CASE, at=after(61)))
     async with filling(after_start, centre.store):
         await until(lambda: list(folder.iterdir()) == [kept])
     cases, journal, _ = await rows(centre)
@@ -320,12 +336,12 @@ async def test_a_controller_that_knew_nothing_of_its_case_loses_no_fact_of_it(
         await until(lambda: not rescue.journal._cases[CASE].unfilled)
     fresh = Rescue(tmp_path / "empty")
     kept = CallKept(case_id=CASE, at=after(61))
-    await fresh.play(RoomOpened(case_id=CASE, at=after(50)), whole_case()[4], kept)
+    await fresh.play(RoomOpened(case_id=CASE, at=after(50)), *whole_case()[4:], kept)
     async with filling(fresh, centre.store):
         await until(lambda: not list((tmp_path / "empty").iterdir()))
     cases, journal, _ = await rows(centre)
     assert cases == [f"{CASE} closed"]
-    assert journal == [*EVERYTHING[1][:4], "RoomOpened", "ElderGone", "CallKept"]
+    assert journal == [*EVERYTHING[1][:4], "RoomOpened", *EVERYTHING[1][4:], "CallKept"]
 
 
 async def test_an_uncertain_dial_is_a_row_and_an_alarm(centre: Centre, folder: Path) -> None:
@@ -402,6 +418,6 @@ async def test_what_only_the_database_has_is_taken_from_there(
     await fresh.journal.catch_up(centre.store, "n")
     assert fresh.state is emergency_facts.State.ACCOMPANIED
     async with filling(fresh, centre.store):
-        await fresh.play(whole_case()[4])
+        await fresh.play(*whole_case()[4:])
         await until(lambda: not fresh.journal._cases)
     assert await rows(centre) == EVERYTHING

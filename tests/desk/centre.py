@@ -32,6 +32,7 @@ from sql.registers import elders as register
 from sql.registers import users
 from sql.store import SqlStore
 from telephony.switchboard import SeatNow, Switchboard, TrunkNow
+from workflows import messages
 from workflows.commands import RenewContacts
 from workflows.effects import RaiseAlarm
 from workflows.events import (
@@ -47,6 +48,7 @@ from workflows.events import (
     SeatAnswered,
     SeatRang,
 )
+from workflows.message import Message
 from workflows.runner import Runner
 
 T = TypeVar("T")
@@ -70,6 +72,9 @@ class Centre:
         self._closing: asyncio.Event | None = None
         self._serving: Any = None
         self.phones: dict[str, str] = {}
+        # The messages of cases that have any, by case; what was told of them.
+        self.messages: dict[str, tuple[Message, ...]] = {}
+        self.told_of_messages: list[Event] = []
 
     # ── life ─────────────────────────────────────────────────────────────────────────────────
 
@@ -110,7 +115,16 @@ class Centre:
         if isinstance(event, RenewContacts):
             # There is no telephone system that would have to know them.
             return event
+        if isinstance(event, messages.HANDLES):
+            return self._take_of_message(event)
         return await self.runner.handle(event, because)
+
+    def _take_of_message(self, event: Event) -> Message:
+        """As a case does that has messages. Raises NotFound."""
+        after, _ = messages.told(self.messages.get(event.case_id, ()), event)
+        self.messages[event.case_id] = after
+        self.told_of_messages.append(event)
+        return after[0]
 
     def go_away(self) -> None:
         """The controller dies; calls would go on by the dialplan."""

@@ -28,7 +28,9 @@ SILENT: Final = {
     "/menu/try": "a trial changes nothing",
     "/phone/line": "the seat that it belongs to is on record already",
 }
-ELSEWHERE: Final = frozenset({"/practice/call", "/practice/rhythm", f"{CALL}/emergency"})
+HOOKS: Final = frozenset({"/hooks/twilio", "/hooks/gateway"})
+"""No forms: no browser sends them, and each proves who it is by itself (test_hooks.py)."""
+ELSEWHERE: Final = HOOKS | {"/practice/call", "/practice/rhythm", f"{CALL}/emergency"}
 """Only where a town plays, or Asterisk runs: test_practice.py and test_real_call.py look whether
 they are on record."""
 

@@ -83,6 +83,7 @@ def test_a_running_house(open_place: Path, block: Block, config: Path) -> None:
         assert level(found, "is not ours") == ""
         assert level(found, "closed to others") == "fine"
         assert level(found, "No backup has been made") == "do"
+        assert level(found, "No channel for messages is set up") == "note"
         (home / "last-backup").touch()
         (house.home.secrets / "ami").chmod(0o644)
         os.kill(house.child("worker"), signal.SIGSTOP)

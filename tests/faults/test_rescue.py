@@ -455,6 +455,7 @@ def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
         folder, cast("Any", Asterisk()), nothing, picture, Clock(),
         seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
         cards_of=nothing, as_dialled=str, sites=["main"],
+        channels={},
     )  # fmt: skip
 
 

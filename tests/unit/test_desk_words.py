@@ -16,6 +16,8 @@ from picture import DISK_LOW, FALLBACK, NOT_RECORDED, ORPHAN, TRUNK_ALARMS, WRON
 from sql import codec
 from workflows import call_facts, order, recording
 from workflows.events import CallClass, Channel, Entry
+from workflows.message import FAILED, PERHAPS
+from workflows.message import State as MessageState
 from workflows.runner import NOT_KEPT
 
 DESK = Path(language.__file__).parent
@@ -70,6 +72,7 @@ def test_placeholders_are_the_same(catalogue: Catalog) -> None:
         (call_facts.Result, lambda value: words.call_result(value).word),
         (recording.State, lambda value: words.recording(value).word),
         (order.State, lambda value: words.order_state(value).word),
+        (MessageState, lambda value: words.message_state(value).word),
         (Entry, words.entry),
         (CallClass, words.call_class),
         (Channel, words.channel),
@@ -87,6 +90,7 @@ BODY = {
     "entry": "hotline", "seat": "1001", "key": "1", "choice": "person", "queue": "hotline",
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
+    "message": "n1-1.1-M1", "code": "30003",
     "since": "2026-04-18T09:30:05+08:00",
     "parties": ["ambulance"], "room": "side", "is_muted": True, "mark": "told", "is_so": True,
     "text": "…", "kind": "fall", "is_done": True, "outcome": "rescued", "what": "no news",
@@ -96,7 +100,7 @@ BODY = {
 
 RESCUE_ALARMS = (
     "call back", "elder alone", "perhaps called", "dial failed", "no sound", "journal",
-    "journal unreadable", "not handled", NOT_KEPT,
+    "journal unreadable", "not handled", NOT_KEPT, FAILED, PERHAPS,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from home import Home
 from launch import findings
 from launch.alarms import WORDS, of_alarms
 from launch.findings import AsteriskSeen, Finding, Level, Lines, Port
-from launch.looks import open_places, read_lines
+from launch.looks import look_at_channels, open_places, read_lines
 from settings import Settings
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -206,6 +207,48 @@ def test_the_rest() -> None:
     assert "leave the centre" not in practised.what
     (fallback,) = findings.of_fallback(settings(), Lines({}, {}))
     assert fallback.level is Level.DO
+
+
+def test_messages() -> None:
+    given: dict[str, Any] = {
+        "channels": ["gateway"], "gateway_url": "https://sms.example/send",
+        "gateway_token": "gateway-token",
+    }  # fmt: skip
+    away = {"gateway": "sms.example does not answer"}
+    found = findings.of_messages(settings(messages=given).messages, away)
+    assert_to_do(found[0], "gateway", "sms.example does not answer", "firewall")
+    assert (found[1].level, "public_url" in found[1].do) == (Level.NOTE, True)
+    public = settings(messages=given | {"public_url": "https://desk.example"}).messages
+    (good,) = findings.of_messages(public, {})
+    assert (good.level, "gateway" in good.what) == (Level.FINE, True)
+    (none,) = findings.of_messages(settings().messages, {})
+    assert (none.level, "cannot be sent" in none.why) == (Level.NOTE, True)
+    (practised,) = findings.of_messages(settings().messages, {}, practice=True)
+    assert practised.level is Level.FINE
+    assert "the town's own people and nobody else" in practised.what
+
+
+async def test_whether_a_provider_is_there_is_tried_and_nothing_is_sent() -> None:
+    heard: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.put_nowait(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    given = settings(
+        messages={
+            "channels": ["gateway"], "gateway_url": f"http://127.0.0.1:{port}/send",
+            "gateway_token": "gateway-token",
+        }
+    )  # fmt: skip
+    async with server:
+        assert await look_at_channels(given) == {}
+        assert await asyncio.wait_for(heard.get(), 10) == b""
+    problem = (await look_at_channels(given))["gateway"]
+    assert f"127.0.0.1:{port}" in problem
+    assert await look_at_channels(settings()) == {}
 
 
 def test_every_open_alarm_is_to_be_done() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 import pytest
@@ -12,27 +12,35 @@ import pytest
 from workflows import leg as legs
 from workflows import rescue_work
 from workflows.card import Card, Party, PartyKind
+from workflows.closing import FOLLOW_UP_WITHIN
 from workflows.commands import (
     CallParties,
     ChooseCard,
     ChoosePlan,
+    CloseCase,
     DropLeg,
+    FollowUp,
     Mark,
     MarkLeg,
     MovePerson,
     Mute,
+    SendCard,
     TickStep,
     WriteNote,
+    WriteRecord,
 )
 from workflows.effects import (
     Act,
     CallParty,
     CancelDial,
     Effect,
+    EndAlarm,
     HangUpPerson,
     MakeRecording,
     MovePeople,
     MutePerson,
+    RaiseAlarm,
+    SendMessage,
 )
 from workflows.emergency import begin, is_over, is_wanted, step, unsent
 from workflows.emergency_facts import Emergency
@@ -40,6 +48,8 @@ from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CardsRead,
     CaseFound,
+    CaseOutcome,
+    CaseOverdue,
     DialAttempted,
     DialFailed,
     DialLost,
@@ -56,16 +66,35 @@ from workflows.events import (
     PersonLeft,
     RoomOpened,
 )
+from workflows.reminders import (
+    NEWS_WITHIN,
+    NO_FOLLOW_UP,
+    NO_NEWS,
+    NO_RECORD,
+    RECORD_WITHIN,
+    overdue,
+)
 
 CASE: Final = "n-1.1"
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 L1, L2 = f"{CASE}-L1", f"{CASE}-L2"
 DAUGHTER: Final = Party(
-    key="contact/1", kind=PartyKind.CONTACT, name="测试女儿", numbers=("+86111", "+86222")
+    key="contact/1",
+    kind=PartyKind.CONTACT,
+    name="测试女儿",
+    numbers=("+8613800000111", "+8613800000222"),
 )
-SON: Final = Party(key="contact/2", kind=PartyKind.CONTACT, name="测试儿子", numbers=("+86333",))
+SON: Final = Party(
+    key="contact/2", kind=PartyKind.CONTACT, name="测试儿子", numbers=("+8613800000333",)
+)
 NOBODY: Final = Party(key="contact/3", kind=PartyKind.CONTACT, name="没有号码")
 CARD: Final = Card(uid="E1", name="测试老人", site="main", parties=(DAUGHTER, SON, NOBODY))
+
+PAPERS: Final = (
+    WriteRecord(case_id=CASE, at=NOW, by="甲", text="120 已送医"),
+    CloseCase(case_id=CASE, at=NOW, by="甲", outcome=CaseOutcome.RESCUED, changes="无变更"),
+    FollowUp(case_id=CASE, at=NOW, by="乙", text="老人已回家"),
+)
 
 Kind = TypeVar("Kind", bound=Effect)
 
@@ -169,12 +198,13 @@ def test_when_b_is_lost_a_comes_back_with_everybody(case: Emergency) -> None:
 def test_two_seats_who_press_in_the_same_moment_call_once(case: Emergency) -> None:
     case, first = play(case, call("contact/1", "contact/2"))
     case, second = play(case, call("contact/1"), call("contact/2", "contact/1"))
-    assert [one.number for one in of(CallParty, first)] == ["+86111", "+86333"]
+    assert [one.number for one in of(CallParty, first)] == ["+8613800000111", "+8613800000333"]
     assert acts(second) == []
     # Over: the next call tries the next number.
     case, _ = play(case, over(LegResult.NO_ANSWER))
     case, again = play(case, call("contact/1"))
-    assert [(one.id, one.number) for one in of(CallParty, again)] == [(f"{CASE}-L3", "+86222")]
+    (third,) = of(CallParty, again)
+    assert (third.id, third.number) == (f"{CASE}-L3", "+8613800000222")
 
 
 def test_each_leg_has_its_times_and_its_result(case: Emergency) -> None:
@@ -272,8 +302,9 @@ def test_after_the_elder_nobody_is_called_and_the_case_waits_for_its_recordings(
     assert not is_over(case)
     kept = LegRecorded(case_id=CASE, at=NOW, leg=L1, file="f", sha256="s", seconds=3.0, size=9)
     case, _ = play(case, kept)
-    assert is_over(case)
     assert (case.legs[0].file, case.legs[0].seconds) == ("f", 3.0)
+    case, _ = play(case, *PAPERS)
+    assert is_over(case)
 
 
 def test_people_are_moved_and_muted_by_one_click(case: Emergency) -> None:
@@ -330,6 +361,78 @@ def test_which_of_two_elders_on_one_number_it_is(case: Emergency) -> None:
     assert card is other
     with pytest.raises(NotFound):
         play(case, ChooseCard(case_id=CASE, at=NOW, by="甲", uid="E9"))
+
+
+def test_a_case_is_closed_by_a_person_with_a_record_and_an_outcome(case: Emergency) -> None:
+    record, close, follow_up = PAPERS
+    with pytest.raises(NotAllowed, match="on the line still"):
+        play(case, record, close)
+    case, _ = play(case, ElderGone(case_id=CASE, at=NOW))
+    for too_early in (close, follow_up):
+        with pytest.raises(NotAllowed, match="possible: write the rescue record"):
+            play(case, too_early)
+    with pytest.raises(NotAllowed, match="the rescue record is missing"):
+        play(case, replace(record, text=" "))
+    case, _ = play(case, record)
+    with pytest.raises(NotAllowed, match="the elder's file is missing"):
+        play(case, replace(close, changes=""))
+    case, _ = play(case, close)
+    assert not is_over(case), "the elder is asked after still"
+    with pytest.raises(NotAllowed):
+        play(case, record)
+    case, _ = play(case, follow_up)
+    assert is_over(case)
+    closing = case.closing
+    assert closing.outcome is CaseOutcome.RESCUED
+    assert closing.record
+    assert (closing.record.by, closing.record.at) == ("甲", NOW)
+
+
+def test_a_case_is_not_closed_while_a_leg_rings(case: Emergency) -> None:
+    case, _ = play(case, call("contact/1"), rang(), ElderGone(case_id=CASE, at=NOW), PAPERS[0])
+    with pytest.raises(NotAllowed, match="测试女儿 rings or talks still"):
+        play(case, PAPERS[1])
+    case, _ = play(case, over(LegResult.NO_ANSWER))
+    play(case, PAPERS[1])
+
+
+def test_somebody_is_reminded_once_of_what_is_overdue_until_something_is_done(
+    case: Emergency,
+) -> None:
+    later = NOW + NEWS_WITHIN
+    assert list(overdue(case, later - timedelta(seconds=1))) == []
+    assert list(overdue(case, later)) == [NO_NEWS]
+    case, asked = play(case, CaseOverdue(case_id=CASE, at=later, what=NO_NEWS))
+    assert [one.key for one in of(RaiseAlarm, asked)] == [f"{NO_NEWS}/{CASE}"]
+    assert list(overdue(case, later)) == []
+    note = WriteNote(case_id=CASE, at=later, by="乙", note_id="1", text="清醒")
+    case, asked = play(case, note)
+    assert [one.key for one in of(EndAlarm, asked) if NO_NEWS in one.key] == [f"{NO_NEWS}/{CASE}"]
+    assert list(overdue(case, later + NEWS_WITHIN)) == [NO_NEWS]
+    # Arrived: the record is due; and whatever happens, the follow-up.
+    mark = MarkLeg(case_id=CASE, at=later, by="甲", leg=L1, mark=Mark.ARRIVED)
+    case, _ = play(case, call("ambulance"), mark, over(LegResult.SPOKEN))
+    assert NO_RECORD in overdue(case, later + RECORD_WITHIN)
+    assert NO_FOLLOW_UP in overdue(case, NOW + FOLLOW_UP_WITHIN)
+    case, _ = play(case, ElderGone(case_id=CASE, at=later), *PAPERS)
+    assert list(overdue(case, NOW + timedelta(days=9))) == []
+
+
+def test_the_card_goes_to_those_who_have_a_number(case: Emergency) -> None:
+    wish = SendCard(
+        case_id=CASE, at=NOW, by="甲", parties=("contact/1", "contact/2"), channels=("town",)
+    )  # fmt: skip
+    note = WriteNote(case_id=CASE, at=NOW, by="乙", note_id="1", text="右髋痛")
+    case, asked = play(case, note, wish)
+    sent = of(SendMessage, asked)
+    assert [one.to for one in sent] == ["+8613800000111", "+8613800000333"]
+    assert all("测试老人" in one.text and "右髋痛" in one.text for one in sent)
+    for wrong, said in (
+        (replace(wish, channels=()), "no channel is set up"),
+        (replace(wish, parties=("contact/3",)), "no number"),
+    ):
+        with pytest.raises(NotAllowed, match=said):
+            play(case, wrong)
 
 
 def test_every_order_of_facts_leaves_a_leg_that_ends(case: Emergency) -> None:

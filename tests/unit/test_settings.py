@@ -14,6 +14,7 @@ from settings import (
     BadConfig,
     Centre,
     Database,
+    Messages,
     Numbers,
     Part,
     Practice,
@@ -33,6 +34,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "careline.example.toml"
 SETTING = re.compile(r"\[+[a-z]+\]+$|[a-z_]+ = ")
 MODELS: dict[str, type[Part]] = {
     "centre": Centre,
+    "messages": Messages,
     "addresses": Addresses,
     "database": Database,
     "numbers": Numbers,
@@ -45,6 +47,7 @@ MODELS: dict[str, type[Part]] = {
     "seats": Seat,
 }
 
+ACCOUNT = "AC" + "0" * 32
 SEATS = '[[seats]]\nextension = "1001"\n'
 RESPONDER = '[[responders]]\ncode = "station-1"\nkind = "station"\nname = "枣园养护站"\n'
 TRUNK = '[[trunks]]\nname = "one"\nhost = "192.0.2.1:5060"\n'
@@ -177,6 +180,42 @@ WRONG = {
     ),
     "database": ('[database]\nurl = "mysql://x"', ["database.url", "(hidden)", "postgresql"]),
     "switch": ('[rescue]\nlive = "perhaps"', ["rescue.live", "perhaps", "true or false"]),
+    "unknown channel": (
+        '[messages]\nchannels = ["pigeon"]',
+        ["messages", "'pigeon'", "right would be some of ['gateway', 'twilio']"],
+    ),
+    "the town's channel in earnest": ('[messages]\nchannels = ["town"]', ["'town'", "twilio"]),
+    "a channel twice": (
+        '[messages]\nchannels = ["gateway", "gateway"]',
+        ["messages", "'gateway' twice"],
+    ),
+    "a channel for a list": ("[messages]\nchannels = 7", ["messages.channels", "list"]),
+    "Twilio without its token": (
+        f'[messages]\nchannels = ["twilio"]\ntwilio_account = "{ACCOUNT}"',
+        ["twilio_token, twilio_number is not set", "CARELINE_MESSAGES_TWILIO_TOKEN"],
+    ),
+    "Twilio's account": ('[messages]\ntwilio_account = "me"', ["twilio_account", "AC and 32"]),
+    "a short sender": (
+        '[messages]\ntwilio_number = "0374-96000"',
+        ["twilio_number", "+8637496000"],
+    ),
+    "a gateway without encryption": (
+        '[messages]\ngateway_url = "http://sms.example/send"',
+        ["messages.gateway_url", "https://"],
+    ),
+    "a gateway with a password in its address": (
+        '[messages]\ngateway_url = "https://me:hush-hush@sms.example/send"',
+        ["messages.gateway_url", "(hidden)", "https://"],
+    ),
+    "a public address that is none": (
+        '[messages]\npublic_url = "desk.example"',
+        ["messages.public_url", "https://"],
+    ),
+    "a token with a line break": (
+        '[messages]\ngateway_token = "hush-hush\\r\\nX: y"',
+        ["messages.gateway_token", "(hidden)", "without a space"],
+    ),
+    "a short token": ('[messages]\ntwilio_token = "hush"', ["messages.twilio_token", "8 to 500"]),
     "no TOML": ("[centre\n", ["not valid TOML", "careline.example.toml"]),
 }
 
@@ -191,6 +230,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: list[str]) -
     assert str(file) in told
     for word in named:
         assert word in told, told
+    assert "hush" not in told
 
 
 INJECTIONS = ["x\nsecret=1", 'x"', "x;y", "x[y]", "${SHELL(id)}", "x\\y", "x\ty", "x" * 81]
@@ -251,6 +291,43 @@ def test_a_trunks_password_comes_from_its_variable_and_is_never_shown(tmp_path: 
         load(file, {variable: "s3c\nret"})
     assert variable in str(error.value)
     assert "s3c" not in str(error.value)
+
+
+def test_the_secrets_of_messages_come_from_variables_and_so_may_the_order_of_channels() -> None:
+    found = load(
+        None,
+        {
+            "CARELINE_MESSAGES_CHANNELS": "gateway, twilio",
+            "CARELINE_MESSAGES_TWILIO_ACCOUNT": ACCOUNT,
+            "CARELINE_MESSAGES_TWILIO_TOKEN": "a-token-of-twilio",
+            "CARELINE_MESSAGES_TWILIO_NUMBER": "+8637496000",
+            "CARELINE_MESSAGES_GATEWAY_URL": "https://sms.example:8443/send",
+            "CARELINE_MESSAGES_GATEWAY_TOKEN": "a-token-of-the-gateway",
+        },
+    ).messages
+    assert found.channels == ("gateway", "twilio")
+    assert found.twilio_token == "a-token-of-twilio"
+    assert load(None, {}).messages.channels == ()
+    with pytest.raises(BadConfig) as error:
+        load(None, {"CARELINE_MESSAGES_TWILIO_TOKEN": "hush hush"})
+    assert str(error.value).startswith("CARELINE_MESSAGES_TWILIO_TOKEN: messages.twilio_token")
+    assert "hush" not in str(error.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000/send", "http://[::1]/x", "https://a.b"])
+def test_a_provider_on_this_machine_needs_no_encryption(url: str) -> None:
+    given = {"gateway_url": url, "public_url": url}
+    assert Settings.model_validate({"messages": given}).messages.gateway_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://", "https://[", "https://a:b/", "https://a/ b", "https://a?x=1", "https://a#f",
+     "ftp://a", "//a", "https://ä.example", "http://127.0.0.1.example/", "https://a\nb"],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="right would be an address"):
+        Settings.model_validate({"messages": {"gateway_url": url}})
 
 
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
