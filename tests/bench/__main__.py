@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.bench import arrive, calls, desk, pop, recover, start
+from tests.bench import arrive, calls, desk, pop, recover, rescue, start
 from tests.bench.result import Result
 
 BENCHES: Mapping[str, tuple[Callable[..., Result], tuple[str, ...]]] = {
@@ -21,6 +21,7 @@ BENCHES: Mapping[str, tuple[Callable[..., Result], tuple[str, ...]]] = {
     "calls": (calls.bench, ("calls", "seconds", "ceiling")),
     "arrive": (arrive.bench, ("seconds",)),
     "recover": (recover.bench, ("calls",)),
+    "rescue": (rescue.bench, ("calls",)),
     "start": (start.bench, ("starts",)),
     "desk": (desk.bench, ("elders", "visits", "calls", "seconds")),
 }

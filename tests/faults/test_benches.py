@@ -20,6 +20,7 @@ SHORT = {
     "desk": ("--elders", "20", "--visits", "1", "--calls", "5", "--seconds", "3"),
     "pop": ("--calls", "10", "--seconds", "3"),
     "recover": ("--calls", "4"),
+    "rescue": ("--calls", "2"),
     "start": ("--starts", "1"),
 }
 NEVER_ABOVE_ZERO = (

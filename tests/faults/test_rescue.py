@@ -764,8 +764,6 @@ def test_asterisks_words_about_an_emergency() -> None:
     assert heard("Hangup", **ELDER) == [ElderGone]
     assert heard("Hangup", **SEAT) == [], "it rang and was not answered"
     assert heard("Hangup", **SEAT, ChannelStateDesc="Up") == [PersonLeft]
-    ordinary = channel("s1", "seat", ChannelStateDesc="Up")
-    assert heard("Hangup", **ordinary) == [], "the end of an ordinary call"
     assert heard("OriginateResponse", ActionID=FIRST, Response="Success") == [DialAnswered]
     assert heard("OriginateResponse", ActionID=FIRST, Response="Failure") == [DialFailed]
 

@@ -238,7 +238,7 @@ def test_when_b_is_lost_a_comes_back_to_the_elder_with_120(case: Case) -> None:
     listen(case.elder, 1, AMBULANCE)
 
 
-@pytest.mark.row("BAK-07")
+@pytest.mark.row("BAK-07", part="calls")
 def test_a_controller_that_is_killed_finds_every_leg_again_and_calls_nobody_twice(
     case: Case,
 ) -> None:
