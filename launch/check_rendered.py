@@ -29,7 +29,7 @@ FULL: Final = {
 }  # fmt: skip
 
 UNKNOWN_TO_IT: Final = re.compile(
-    r"E_FUNC_MISSING: function '(CHANNEL_EXISTS|GLOBAL_DELETE|LOCK|TRYLOCK|UNLOCK)'"
+    r"E_FUNC_MISSING: function '(CHANNEL_EXISTS|EXPORT|GLOBAL_DELETE|LOCK|TRYLOCK|UNLOCK)'"
 )
 """Functions of Asterisk 22 that asterisklint does not list."""
 
