@@ -88,13 +88,25 @@ class Dialler:
         return dial in self._waiting or asyncio.get_running_loop().time() - sent < UNSEEN_S
 
     async def run(self) -> None:
+        next_one: Effect | None = None
         while True:
-            effect = await self._line.get()
-            try:
-                await self._perform(effect)
-            except Exception:
-                # One effect that cannot be performed must not hold up all that follow.
-                logger.exception("%s was not performed", type(effect).__name__)
+            effects = [next_one or await self._line.get()]
+            next_one = None
+            # Calls that are asked for together go out together; all else keeps its place.
+            while isinstance(effects[-1], Dial) and not self._line.empty():
+                following = self._line.get_nowait()
+                if not isinstance(following, Dial):
+                    next_one = following
+                    break
+                effects.append(following)
+            await asyncio.gather(*map(self._try, effects))
+
+    async def _try(self, effect: Effect) -> None:
+        try:
+            await self._perform(effect)
+        except Exception:
+            # One effect that cannot be performed must not hold up all that follow.
+            logger.exception("%s was not performed", type(effect).__name__)
 
     async def _perform(self, effect: Effect) -> None:
         match effect:
