@@ -16,6 +16,7 @@ from picture import DISK_LOW, FALLBACK, NOT_RECORDED, ORPHAN, TRUNK_ALARMS, WRON
 from sql import codec
 from workflows import call_facts, order, recording
 from workflows.events import CallClass, Channel, Entry
+from workflows.plan import PARTIES, Kind
 from workflows.runner import NOT_KEPT
 
 DESK = Path(language.__file__).parent
@@ -73,6 +74,7 @@ def test_placeholders_are_the_same(catalogue: Catalog) -> None:
         (Entry, words.entry),
         (CallClass, words.call_class),
         (Channel, words.channel),
+        (Kind, words.plan_kind),
     ],
 )
 def test_every_state_has_a_word(kind: type[Enum], say: object) -> None:
@@ -81,6 +83,10 @@ def test_every_state_has_a_word(kind: type[Enum], say: object) -> None:
         said = say(member.value)
         assert said != member.value
         assert not said.isascii(), said
+
+
+def test_whoever_a_plan_calls_first_has_a_word() -> None:
+    assert not [party for party in PARTIES if words.rescue_party(party).isascii()]
 
 
 BODY = {
