@@ -39,7 +39,7 @@ def _line(value: object) -> object:
     return one_line(value) if isinstance(value, str) else value
 
 
-def _lines(value: object) -> object:
+def printable_lines(value: object) -> object:
     """Printable text whose lines are kept."""
     if not isinstance(value, str):
         return value
@@ -52,8 +52,8 @@ def nothing_is_none(value: object) -> object:
 
 
 Line = Annotated[str, BeforeValidator(_line)]
-Text = Annotated[str, BeforeValidator(_lines), Field(max_length=2000)]
-Needed = Annotated[str, BeforeValidator(_lines), Field(min_length=1, max_length=2000)]
+Text = Annotated[str, BeforeValidator(printable_lines), Field(max_length=2000)]
+Needed = Annotated[str, BeforeValidator(printable_lines), Field(min_length=1, max_length=2000)]
 Short = Annotated[Line, Field(max_length=20)]
 Medium = Annotated[Line, Field(max_length=40)]
 

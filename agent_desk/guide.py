@@ -25,6 +25,8 @@ OF_ROUTE: Final = {
     "/elders/new": "elder-form",
     "/elders/{uid}": "elder",
     "/elders/{uid}/edit": "elder-form",
+    "/plans": "plans",
+    "/plans/{kind}": "plans",
     "/menu": "menu",
     "/phone": "phone",
     "/seats": "seats",

@@ -97,6 +97,7 @@ def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str
         ("/calls", _("Calls"), Right.READ_CALLS),
         ("/orders", _("Orders"), Right.READ_ORDERS),
         ("/elders", _("Elders"), Right.READ_ELDERS),
+        ("/plans", _("Plans"), Right.READ_PLANS),
         ("/menu", _("Menu"), Right.CHANGE_MENUS),
         ("/seats", _("Seats"), Right.READ_SEATS),
         ("/users", _("Users"), Right.MANAGE_USERS),

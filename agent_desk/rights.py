@@ -23,6 +23,8 @@ class Right(Enum):
     READ_ELDERS = "read elders"
     EDIT_ELDERS = "edit elders"
     CHANGE_MENUS = "change menus"
+    READ_PLANS = "read plans"
+    CHANGE_PLANS = "change plans"
     USE_PHONE = "use a seat's telephone"
     READ_SEATS = "read seats"
     READ_RECORD = "read the record"
@@ -37,12 +39,14 @@ SEAT: Final = frozenset(
         Right.ANYONE, Right.SIGNED_IN, Right.WATCH_BOARD, Right.READ_CALLS, Right.READ_ORDERS,
         Right.WRITE_ORDERS, Right.READ_ELDERS,
         # A change of number or contact is told on the telephone and has to be in force at once.
-        Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS, Right.RESCUE,
+        Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS, Right.RESCUE, Right.READ_PLANS,
         # Whoever learns at a seat has an elder call when ready for it.
         Right.PRACTISE,
     }
 )  # fmt: skip
-SUPERVISOR: Final = SEAT | {Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS}
+SUPERVISOR: Final = SEAT | {
+    Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS, Right.CHANGE_PLANS,
+}  # fmt: skip
 # A role that is not named here has no right at all, so that a misspelt one opens nothing.
 ROLES: Final[Mapping[str, frozenset[Right]]] = {
     "admin": EVERY,

@@ -17,6 +17,7 @@ from agent_desk.pages import (
     menus,
     orders,
     phone,
+    plans,
     practice,
     record,
     rescue,
@@ -34,6 +35,7 @@ STATIC: Final = Path(__file__).parent / "static"
 CALL: Final = r"/calls/{call_id:[A-Za-z0-9._\-]{1,80}}"
 ORDER: Final = r"/orders/{order_no:[0-9\-]{1,20}}"
 ELDER: Final = r"/elders/{uid:[A-Z0-9\-]{1,20}}"
+PLAN: Final = r"/plans/{kind:[a-z_]{1,20}}"
 USER: Final = r"/users/{user_id:[0-9]{1,9}}"
 
 ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
@@ -65,6 +67,10 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", f"{ELDER}/edit", elders.edit, Right.EDIT_ELDERS),
     ("POST", f"{ELDER}/edit", elders.change, Right.EDIT_ELDERS),
     ("POST", f"{ELDER}/tested", elders.note_test, Right.EDIT_ELDERS),
+    ("GET", "/plans", plans.index, Right.READ_PLANS),
+    ("GET", PLAN, plans.show, Right.READ_PLANS),
+    ("POST", PLAN, plans.change, Right.CHANGE_PLANS),
+    ("GET", f"{PLAN}.json", plans.as_json, Right.READ_PLANS),
     ("GET", "/menu", menus.show, Right.CHANGE_MENUS),
     ("POST", "/menu", menus.change, Right.CHANGE_MENUS),
     ("POST", "/menu/try", menus.try_out, Right.CHANGE_MENUS),

@@ -233,7 +233,7 @@ def _of_work(event: str, body: Body) -> Step | None:
 def _of_plan(event: str, body: Body) -> Step | None:
     match event:
         case "ChoosePlan":
-            return Step(_("%(by)s chooses the plan") % body, words.plan(body["kind"]))
+            return Step(_("%(by)s chooses the plan") % body, words.plan_kind(body["kind"]))
         case "TickStep" if body["is_done"]:
             return Step(_("%(by)s has done a step of the plan") % body, tone="act")
         case "TickStep":

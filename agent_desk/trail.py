@@ -66,12 +66,15 @@ def subject(kind: str) -> str:
     return {
         "elder": _("Elder"), "user": _("User"), "order": _("Order"), "call": _("Call"),
         "emergency": _("Emergency"), "menu": _("Menu"), "seat": _("Seat"),
-        "practice": _("Practice town"),
+        "practice": _("Practice town"), "plan": _("Plan"),
     }.get(kind, kind)  # fmt: skip
 
 
 def known_as(entry: AuditEntry, order_nos: Mapping[str, str]) -> str:
-    """What the subject is called on its page: an order by its number, all others by their id."""
+    """What the subject is called on its page: an order by its number, a plan by its kind, all
+    others by their id."""
+    if entry.subject == "plan":
+        return words.plan_kind(entry.subject_id)
     is_order = entry.subject == "order"
     return order_nos.get(entry.subject_id, entry.subject_id) if is_order else entry.subject_id
 
@@ -80,10 +83,11 @@ def address(entry: AuditEntry, order_nos: Mapping[str, str]) -> str:
     """Where the subject can be looked at; empty when it has no page."""
     places = {
         "elder": "/elders/", "user": "/users/", "call": "/calls/", "emergency": "/calls/",
-        "order": "/orders/",
+        "order": "/orders/", "plan": "/plans/",
     }  # fmt: skip
     place = places.get(entry.subject)
-    return f"{place}{known_as(entry, order_nos)}" if place else ""
+    name = entry.subject_id if entry.subject == "plan" else known_as(entry, order_nos)
+    return f"{place}{name}" if place else ""
 
 
 def lines(entry: AuditEntry) -> list[Line]:
@@ -160,6 +164,7 @@ def _typed_labels() -> Mapping[str, str]:
     return {
         "note": _("Note"), "answer": _("What was answered"), "reason": _("Reason"),
         "phones": _("Telephone"), "relation": _("Relation"), "serial_no": _("Serial number"),
+        "steps": _("Steps"), "guidance": _("What B says"),
     }  # fmt: skip
 
 
@@ -172,5 +177,5 @@ def _other_labels() -> Mapping[str, str]:
         "elders": _("Elders"), "wrap_up": _("Wrap-up"),
         "scene": _("Reason for the call"), "is_silent": _("says nothing"), "is_paused": _("Paused"),
         "who": _("User"), "order_id": _("Order"), "elder_id": _("Elder"),
-        **{key: _("Key %s") % key for key in KEYS},
+        "plan_version": _("Version"), **{key: _("Key %s") % key for key in KEYS},
     }  # fmt: skip

@@ -113,6 +113,26 @@ def rescue_role(name: str) -> str:
     return {"A": _("leads the rescue"), "B": _("stays with the elder")}.get(name, name)
 
 
+def rescue_party(name: str) -> str:
+    """Who can be called to an elder in an emergency (EMG-03 to EMG-07, EMG-13)."""
+    return {
+        "ambulance": _("120 ambulance"), "fire": _("119 fire brigade"), "police": _("110 police"),
+        "contact": _("family and contacts"), "neighbour": _("neighbours"),
+        "station": _("care station"), "committee": _("residents' committee"),
+        "doctor": _("community doctor"), "hospital": _("hospital"),
+        "property": _("property management"),
+    }.get(name, name)  # fmt: skip
+
+
+def plan_kind(name: str) -> str:
+    """What kind of emergency a plan is for (EMG-18)."""
+    return {
+        "fall": _("Fall"), "illness": _("Sudden illness"), "fire": _("Fire and smoke"),
+        "gas": _("Gas and fumes"), "flood": _("Water in the home"), "lost": _("Lost outside"),
+        "no_response": _("No response"), "other": _("Any other emergency"),
+    }.get(name, name)  # fmt: skip
+
+
 def call_class(name: str) -> str:
     """What a call was about (ACD-19)."""
     return {
@@ -469,20 +489,6 @@ def leg_mark(mark: str) -> str:
         "arrived": _("they have arrived"),
         "elder told": _("the elder was told"),
     }.get(mark, mark)
-
-
-def plan(kind: str) -> str:
-    """The kinds of emergencies for which there are plans."""
-    return {
-        "fall": _("fall"),
-        "fire": _("fire"),
-        "illness": _("illness"),
-        "gas": _("gas"),
-        "flood": _("water"),
-        "lost": _("lost"),
-        "no_response": _("no response"),
-        "other": _("other"),
-    }.get(kind, kind)
 
 
 def case_outcome(outcome: str) -> str:

@@ -1,10 +1,12 @@
-"""Makes the database ready: migrated, with what the settings name and somebody who can sign in."""
+"""Makes the database ready: migrated, with what the settings name, the plans that Careline brings,
+and somebody who can sign in."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import secrets
+from datetime import UTC, datetime
 from functools import partial
 
 from argon2 import PasswordHasher
@@ -14,6 +16,8 @@ from launch.steps import SetupError, say
 from settings import Settings
 from sql.engine import Database
 from sql.migrate import BadDatabase, first_admin, has_users, seed, upgrade
+from sql.own_plans import own_plans
+from sql.queries.plans import bring
 
 # A slow write belongs in the processes' logs; here it would be said to the person at the terminal.
 logging.getLogger("sql").addHandler(logging.NullHandler())
@@ -36,6 +40,7 @@ async def settle(settings: Settings, home: Home) -> None:
             {site.code: site.name for site in settings.sites},
             {seat.extension: (seat.name, seat.site) for seat in settings.seats},
         )
+        await bring(database, own_plans(), datetime.now(UTC))
         async with database.reading() as session:
             is_new = not await has_users(session)
         if is_new:

@@ -7,11 +7,12 @@ from sql.models.elders import ContactPhone, Elder, ElderContact, ElderPhone, Ter
 from sql.models.menus import MenuRow
 from sql.models.orders import ServiceRequest, WorkOrder
 from sql.models.people import DeskSession, Seat, Site, User
+from sql.models.plans import PlanVersion
 from sql.models.processes import Alarm, Case, Journal, Number, Outbox, Timer
 
 __all__ = [
     "Alarm", "AuditEntry", "Base", "CallLeg", "CallOrder", "CallRecord", "Case", "ContactPhone",
     "DeskSession", "Elder", "ElderContact", "ElderPhone", "Journal", "MenuRow", "Number", "Outbox",
-    "Recording", "Seat", "ServiceRequest", "Site", "Terminal", "Timer", "User", "WorkOrder",
-    "WrapUpDraft",
+    "PlanVersion", "Recording", "Seat", "ServiceRequest", "Site", "Terminal", "Timer", "User",
+    "WorkOrder", "WrapUpDraft",
 ]  # fmt: skip

@@ -27,7 +27,8 @@ from sql.audit import Actor
 from sql.engine import Database
 from sql.migrate import first_admin, seed, upgrade
 from sql.models import MenuRow
-from sql.queries import elders
+from sql.own_plans import own_plans
+from sql.queries import elders, plans
 from sql.registers import elders as register
 from sql.registers import users
 from sql.store import SqlStore
@@ -92,6 +93,7 @@ class Centre:
             {site.code: site.name for site in self.settings.sites},
             {seat.extension: (seat.name, seat.site) for seat in self.settings.seats},
         )
+        await plans.bring(self.database, own_plans(), datetime.now(UTC))
         hashed = await asyncio.to_thread(hash_password, PASSWORD)
         await first_admin(self.database, hashed, announce=lambda: None)
         clock = SystemClock()

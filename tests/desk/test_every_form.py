@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk.rights import ROLES, Right
-from agent_desk.routes import CALL, ELDER, ORDER, ROUTES, USER
+from agent_desk.routes import CALL, ELDER, ORDER, PLAN, ROUTES, USER
 from sql.models import AuditEntry
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, sign_in
@@ -97,6 +97,10 @@ class Place:
         given = self.hidden("/menu", "version")
         return path, {**given, "key": "5", "service": "information", "queue": "hotline"}
 
+    def plan(self) -> Sent:
+        given = self.hidden("/plans/lost?change=1", "version")
+        return "/plans/lost", {**given, "steps": "A 叫 110\nB 陪着老人"}
+
 
 FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
     f"{CALL}/orders": lambda it: (
@@ -115,6 +119,7 @@ FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
     "/elders/new": lambda it: ("/elders/new", {"full_name": "蒋", "numbers": fresh_number()}),
     f"{ELDER}/edit": Place.edit,
     f"{ELDER}/tested": Place.tested,
+    PLAN: Place.plan,
     "/menu": lambda it: it.menu("/menu"),
     "/menu/try": lambda it: it.menu("/menu/try"),
     "/phone/seat": lambda it: ("/phone/seat", {"seat": "1002", "take_over": "1002"}),

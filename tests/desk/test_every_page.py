@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import text
 
-from agent_desk.routes import CALL, ELDER, ORDER, ROUTES, USER
+from agent_desk.routes import CALL, ELDER, ORDER, PLAN, ROUTES, USER
 from home import Home
 from settings import Settings
 from tests.desk.centre import ADDRESS, Call, Centre
@@ -30,7 +30,9 @@ LONG: Final = "<script>alert(1)</script>" + "长" * 39
 NO_ADDRESS: Final = dict.fromkeys(ADDRESS, "")
 NEVER: Final = "13099999999"
 # These are no pages; the practice town is looked at where it plays (test_practice.py).
-NO_PAGE: Final = frozenset({"/healthz", "/feed", "/phone/sip", "/practice", "/practice/now"})
+NO_PAGE: Final = frozenset(
+    {"/healthz", "/feed", "/phone/sip", "/practice", "/practice/now", f"{PLAN}.json"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -430,6 +432,34 @@ def menu_refused(stage: Stage) -> None:
     stage.post("启用", 422)
 
 
+def plan_refused(stage: Stage) -> None:
+    stage.go("/plans/fire?change=1")
+    stage.page.locator("#first-1").select_option("fire")
+    stage.page.get_by_label("步骤").fill("A! 叫 119\n请老人离开")
+    stage.page.locator("#guidance").fill("着火了\n\n弯着腰走")
+    stage.post("保存为", 422)
+
+
+def plan_outdated(stage: Stage) -> None:
+    """409: somebody else has saved the plan meanwhile."""
+    stage.go("/plans/gas?change=1")
+    colleague = stage.page.context.new_page()
+    colleague.goto("/plans/gas?change=1")
+    colleague.get_by_label("步骤").fill("A! 立即叫 119\nB! 别碰开关，马上到屋外")
+    colleague.get_by_role("button", name="保存为").click()
+    expect(colleague.get_by_text("第 2 版").first).to_be_visible()
+    colleague.close()
+    stage.post("保存为", 409)
+
+
+def plan_earlier(stage: Stage) -> None:
+    stage.go("/plans/other?change=1")
+    stage.page.get_by_label("步骤").fill("A! 叫 120\nB! 陪着老人")
+    stage.page.get_by_role("button", name="保存为").click()
+    expect(stage.page.get_by_text("第 2 版").first).to_be_visible()
+    stage.go("/plans/other?version=1", "这是以前的版本")
+
+
 def take_seat(stage: Stage) -> None:
     """The telephone's window; this browser has no microphone."""
     stage.go("/phone")
@@ -532,6 +562,13 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "elder-new": to("/elders/new"),
     "elder-422": elder_refused,
     "elder-503": elder_not_saved,
+    "plans": to("/plans"),
+    "plan": to("/plans/fall"),
+    "plan-change": to("/plans/illness?change=1"),
+    "plan-422": plan_refused,
+    "plan-409": plan_outdated,
+    "plan-earlier": plan_earlier,
+    "plan-404": to("/plans/fall?version=77", "没有这个版本", 404),
     "menu": to("/menu"),
     "menu-trial": menu_trial,
     "menu-422": menu_refused,
@@ -554,12 +591,14 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
 }
 IN_ENGLISH: Final = (
     "board", "seat-two-elders", "seat-named", "calls", "call", "orders", "order-new", "elder-bare",
-    "elder-new", "menu", "phone-seats", "seats", "users", "record", "settings", "404",
+    "elder-new", "plans", "plan", "plan-change", "menu", "phone-seats", "seats", "users", "record",
+    "settings", "404",
 )  # fmt: skip
 LOOKED_AT: Final = {
     "/sign-in": "sign-in", "/": "board-busy", "/seat": "seat-ringing", "/calls": "calls",
     CALL: "call", "/orders": "orders", ORDER: "order-new", "/elders": "elders",
     "/elders/new": "elder-new", ELDER: "elder", f"{ELDER}/edit": "elder-edit", "/menu": "menu",
+    "/plans": "plans", PLAN: "plan",
     "/phone": "phone-window", "/seats": "seats", "/users": "users", USER: "user",
     "/record": "record", "/settings": "settings", "/help": "help",
     r"/help/{page:[a-z\-]{1,20}}": "help-page",

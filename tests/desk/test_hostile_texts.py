@@ -10,12 +10,14 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from sql.audit import Actor
+from sql.queries import plans
 from sql.registers import elders
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, new_home, open_centre, signed_in, started_desk
 from tests.desk.test_calls import fresh_number
 from workflows.commands import CancelOrder, CloseAnswered, JudgeRequest, OpenOrder, WrapUpCall
 from workflows.events import CallClass, Entry
+from workflows.plan import Guidance, Kind, Plan, Step, Text
 
 TEXTS = (
     "full_name", "addr_district", "addr_street", "addr_compound", "landmark", "entry_route",
@@ -98,6 +100,28 @@ def open_orders(centre: Centre, call_id: str) -> list[str]:
     return numbers
 
 
+def save_plan(centre: Centre) -> None:
+    """A plan of which every text was written by somebody who means harm."""
+    plan = Plan(
+        kind=Kind.LOST,
+        version=2,
+        steps=tuple(
+            Step(id=role, text=Text(zh=evil(f"step {role}")), role=role) for role in ("A", "B")
+        ),
+        guidance=(
+            Guidance(
+                id="x", condition=Text(zh=evil("condition")), lines=(Text(zh=evil("sentence")),)
+            ),
+        ),
+    )
+
+    async def save() -> None:
+        async with centre.database.writing() as session:
+            await plans.save(session, plan, Actor(evil("saved by", 64)), datetime.now(UTC))
+
+    centre.run(save())
+
+
 def test_every_text_is_text_on_every_page(page: Page, centre: Centre) -> None:
     number = fresh_number()
     uid = enter_elder(centre, number)
@@ -105,6 +129,7 @@ def test_every_text_is_text_on_every_page(page: Page, centre: Centre) -> None:
     over = centre.call(number, ago_s=600, caller_name=evil("caller")).whole()
     over.record_fails(evil("recording"))
     orders = open_orders(centre, over.id)
+    save_plan(centre)
     unknown = centre.call("", ago_s=60, caller_name=evil("caller"), entry=Entry.EMERGENCY)
     unknown.queue("emergency")
     rings = centre.call(number, ago_s=9)
@@ -130,6 +155,9 @@ def test_every_text_is_text_on_every_page(page: Page, centre: Centre) -> None:
         "/users": ("user",),
         "/users/2": ("user",),
         "/record": ("by", "address", "seat", "open", "why"),
+        "/plans": ("saved by",),
+        "/plans/lost": ("step A", "step B", "condition", "sentence", "saved by"),
+        "/plans/lost?change=1": ("step A",),
         "/menu": (), "/phone": (), "/settings": (),
     }  # fmt: skip
     for path, names in shown.items():

@@ -15,8 +15,8 @@ from tests.desk.test_calls import fresh_number
 
 READS: Final = {
     "/calls": Right.READ_CALLS, "/orders": Right.READ_ORDERS, "/elders": Right.READ_ELDERS,
-    "/menu": Right.CHANGE_MENUS, "/seats": Right.READ_SEATS, "/users": Right.MANAGE_USERS,
-    "/record": Right.READ_RECORD,
+    "/menu": Right.CHANGE_MENUS, "/plans": Right.READ_PLANS, "/seats": Right.READ_SEATS,
+    "/users": Right.MANAGE_USERS, "/record": Right.READ_RECORD,
 }  # fmt: skip
 
 

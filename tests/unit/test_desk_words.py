@@ -18,6 +18,7 @@ from workflows import call_facts, order, recording
 from workflows.events import CallClass, Channel, Entry
 from workflows.message import FAILED, PERHAPS
 from workflows.message import State as MessageState
+from workflows.plan import PARTIES, Kind
 from workflows.runner import NOT_KEPT
 
 DESK = Path(language.__file__).parent
@@ -76,6 +77,7 @@ def test_placeholders_are_the_same(catalogue: Catalog) -> None:
         (Entry, words.entry),
         (CallClass, words.call_class),
         (Channel, words.channel),
+        (Kind, words.plan_kind),
     ],
 )
 def test_every_state_has_a_word(kind: type[Enum], say: object) -> None:
@@ -84,6 +86,10 @@ def test_every_state_has_a_word(kind: type[Enum], say: object) -> None:
         said = say(member.value)
         assert said != member.value
         assert not said.isascii(), said
+
+
+def test_whoever_a_plan_calls_first_has_a_word() -> None:
+    assert not [party for party in PARTIES if words.rescue_party(party).isascii()]
 
 
 BODY = {
