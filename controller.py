@@ -50,6 +50,7 @@ from workflows.commands import (
     PauseSeat,
     RenewContacts,
     ResumeSeat,
+    TalkPrivately,
 )
 from workflows.errors import StoreDown
 from workflows.events import Event, KeyPressed, RecordingFailed, RecordingMade
@@ -112,6 +113,7 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         if is_up:
             phones.connected()
             contacts.connected()
+            emergencies.connected()
 
     def refused(event: Event) -> None:
         picture.refused(event)
@@ -187,6 +189,8 @@ def taken_by(
             case DeclareEmergency():
                 await into_room(ami, event.case_id)
                 return event
+            case TalkPrivately():
+                return await emergencies.talk_privately(event)
             case RenewContacts():
                 await contacts.renew(event.numbers)
                 return event

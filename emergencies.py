@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,8 @@ from sql import codec
 from sql.flight_log import SqlFlightLog
 from sql.local_journal import LocalJournal
 from sql.store import SqlStore
-from telephony.ami import Ami
+from telephony import private_talk
+from telephony.ami import Ami, AmiDown, AmiRefused
 from telephony.cel import Fate
 from telephony.dialler import Dialler
 from telephony.elder_lines import ElderLines
@@ -34,10 +35,16 @@ from telephony.rescue_steps import StepHangs, Steps
 from workflows import emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
-from workflows.commands import CloseCase, FollowUp, SendCard, WriteRecord
+from workflows.commands import (
+    CloseCase,
+    FollowUp,
+    SendCard,
+    TalkPrivately,
+    WriteRecord,
+)
 from workflows.effects import RaiseAlarm, SendMessage
 from workflows.emergency_facts import Emergency
-from workflows.errors import StoreDown
+from workflows.errors import NotFound, StoreDown
 from workflows.events import (
     CallKept,
     CardsRead,
@@ -47,6 +54,7 @@ from workflows.events import (
     EmergencyTimerFired,
     Event,
     LegRecorded,
+    PrivateTalkOver,
     RecordingFailed,
     RecordingMade,
     RoomOpened,
@@ -157,9 +165,7 @@ class Emergencies:
         and again while the database is away: nothing of the rescue waits for it."""
         if self._journal.case(case_id) is None:
             return
-        reading = asyncio.create_task(self._read_cards(case_id, elder_id))
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
+        self._in_background(self._read_cards(case_id, elder_id))
 
     async def _read_cards(self, case_id: str, elder_id: int | None) -> None:
         while (case := self._journal.case(case_id)) is not None:
@@ -174,6 +180,40 @@ class Emergencies:
                 return
             await self.handle(CardsRead(case_id=case_id, at=self._clock.now(), cards=cards))
             return
+
+    async def talk_privately(self, wish: TalkPrivately) -> Any:
+        """Join A and B to each other alone, or end that, and note it.
+
+        Raises NotFound, NotAllowed and TelephonyDown, and then nothing of it stands.
+        """
+        case = self._journal.case(wish.case_id)
+        if case is None:
+            raise NotFound(f"there is no emergency {wish.case_id}")
+        if wish.is_so:
+            legs = [one.leg for one in case.roles]
+            await private_talk.begin(self._ami, case.id, legs[0], legs[-1])
+        else:
+            await private_talk.end(self._ami, case.id)
+        return await self.handle(wish)
+
+    def connected(self) -> None:
+        """Asterisk is there again, perhaps another one: look which private talks stand there."""
+        self._in_background(self._sweep())
+
+    async def _sweep(self) -> None:
+        try:
+            standing = await private_talk.sweep(self._ami)
+        except (AmiDown, AmiRefused, TimeoutError) as cause:
+            logger.warning("private talks were not looked at: %s", cause)
+            return
+        for case in self._journal.open_cases():
+            if case.private_since and case.id not in standing:
+                await self.handle(PrivateTalkOver(case_id=case.id, at=self._clock.now()))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
 
     async def leg_recorded(self, event: RecordingMade | RecordingFailed) -> Any:
         """What became of the recording of a leg; its serial is the leg's id."""

@@ -199,6 +199,8 @@ def _of_leg(event: str, body: Body) -> Step | None:
             return Step(_("A call outside is over: %s") % words.leg_result(body["result"]))
         case "LegRecorded":
             return Step(_("The recording of a call outside is kept"), tone="act")
+        case "PrivateTalkOver":
+            return Step(_("The private talk of the seats is over"))
         case "CardsRead":
             return Step(_("The register was read: who the elder is"))
         case _:
@@ -209,6 +211,9 @@ def _of_work(event: str, body: Body) -> Step | None:
     match event:
         case "CallParties":
             return Step(_("%(by)s calls for help") % body, "、".join(body["parties"]), "act")
+        case "TalkPrivately":
+            said = _("%(by)s ends the private talk"), _("%(by)s and the other seat talk privately")
+            return Step(said[bool(body["is_so"])] % body)
         case "SendCard":
             return Step(_("%(by)s sends the card") % body, "、".join(body["parties"]), "act")
         case "DropLeg":

@@ -22,12 +22,14 @@ from workflows.events import (
     Person,
     PersonJoined,
     PersonLeft,
+    PrivateTalkOver,
     RoomOpened,
     TookOver,
 )
 from workflows.leg import ELDERS, SIDE
 
-STEPS: Final[dict[str, type[TookOver | HandedBack]]] = {
+STEPS: Final[dict[str, type[TookOver | HandedBack | PrivateTalkOver]]] = {
+    "private-over": PrivateTalkOver,
     "takeover": TookOver,
     "controller": HandedBack,
 }

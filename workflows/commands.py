@@ -204,6 +204,13 @@ class Mute(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TalkPrivately(Command):
+    """A and B speak to each other without the elder hearing (EMG-09), or no more so."""
+
+    is_so: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarkLeg(Command):
     """Tick something on a leg, or take the tick back."""
 

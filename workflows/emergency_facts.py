@@ -79,9 +79,9 @@ class Emergency:
     `was_reached`: a seat has been with the elder.
     `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
     `caller`: the number that called, as delivered. `cards`: who it may be; `chosen` is the code of
-    the one of them that a seat has named.
-    `kind` and `plan` say which plan is followed, and in which version. `news_at`: when a person has
-    last done something; `reminded`: of what somebody was reminded since.
+    the one of them that a seat has named. `private_since`: since when A and B speak unheard by the
+    elder. `kind` and `plan` say which plan is followed, and in which version. `news_at`: when a
+    person has last done something; `reminded`: of what somebody was reminded since.
     """
 
     id: str
@@ -102,6 +102,7 @@ class Emergency:
     chosen: str = ""
     legs: tuple[Leg, ...] = ()
     messages: tuple[Message, ...] = ()
+    private_since: datetime | None = None
     visits: tuple[Visit, ...] = ()
     notes: tuple[Note, ...] = ()
     kind: str = ""

@@ -488,6 +488,11 @@ class CaseOverdue(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateTalkOver(Event):
+    """The seats are heard in their rooms again, whatever ended their private talk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardsRead(Event):
     """Who the elder is, as the register has it: several when several have this number."""
 

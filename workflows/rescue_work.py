@@ -26,6 +26,7 @@ from workflows.commands import (
     MovePerson,
     Mute,
     SendCard,
+    TalkPrivately,
     TickStep,
     WriteNote,
     WriteRecord,
@@ -40,6 +41,7 @@ from workflows.events import (
     DialAttempted,
     DialFailed,
     DialLost,
+    ElderGone,
     Event,
     LegAnswered,
     LegOver,
@@ -47,6 +49,7 @@ from workflows.events import (
     LegRecorded,
     Person,
     PersonJoined,
+    PrivateTalkOver,
 )
 from workflows.leg import ELDERS, ROOMS, SIDE, Leg
 from workflows.machine import Outcome
@@ -87,6 +90,8 @@ def reminder_of(case: Emergency, what: str) -> str:
 
 def take_in(case: Emergency, event: Event) -> Done:
     match event:
+        case PrivateTalkOver() | ElderGone():
+            return replace(case, private_since=None), ()
         case CardsRead(cards=cards):
             return replace(case, cards=cards), ()
         case LegRang() | LegAnswered() | LegOver() | DialAttempted() | DialFailed() | DialLost():
@@ -140,6 +145,9 @@ def carry_out(case: Emergency, wish: Command) -> Done:
             return move_person(case, wish)
         case Mute():
             return mute(case, wish)
+        case TalkPrivately(is_so=is_so):
+            since = (case.private_since or wish.at) if is_so else None
+            return replace(case, private_since=since), ()
         case MarkLeg():
             return with_leg(case, marked(leg_or_error(case, wish.leg), wish)), ()
         case WriteNote():

@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,7 +24,15 @@ from tests.house import House, Town, call_of, ended_call, listen, own_town
 from tests.observer import wait_until
 from tests.telephone import Leg
 from workflows import leg as legs
-from workflows.commands import CallParties, DropLeg, Mark, MarkLeg, MovePerson, Mute
+from workflows.commands import (
+    CallParties,
+    DropLeg,
+    Mark,
+    MarkLeg,
+    MovePerson,
+    Mute,
+    TalkPrivately,
+)
 from workflows.emergency_facts import Emergency
 from workflows.events import LegResult
 from workflows.leg import State
@@ -236,6 +245,26 @@ def test_when_b_is_lost_a_comes_back_to_the_elder_with_120(case: Case) -> None:
     case.b.hang_up()
     listen(case.elder, 1, case.tone_of_a)
     listen(case.elder, 1, AMBULANCE)
+
+
+@pytest.mark.row("EMG-09")
+def test_a_and_b_speak_unheard_by_the_elder_and_then_are_heard_again(case: Case) -> None:
+    talk = TalkPrivately(case_id=case.id, at=now(), by="测试")
+    wish(case.town.house, talk)
+    assert case.now().private_since
+    listen(case.a, 1, case.tone_of_b)
+    since = case.elder.bytes_heard()
+    listen(case.elder, 2)
+    for tone in TONES.values():
+        assert tone_so_far(case.elder.ears(), tone, since) < 0.3
+    wish(case.town.house, replace(talk, is_so=False))
+    assert case.now().private_since is None
+    listen(case.elder, 1, case.tone_of_b)
+    wish(case.town.house, talk)
+    # A hangs up in the middle of it: B is heard by the elder at once.
+    case.a.hang_up()
+    case.wait("the talk is over", lambda one: one.private_since is None)
+    listen(case.elder, 1, case.tone_of_b)
 
 
 @pytest.mark.row("BAK-07", part="calls")
