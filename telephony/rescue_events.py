@@ -166,7 +166,7 @@ def person_on(channel: AmiEvent) -> Person | None:
     return Person(
         leg=leg,
         party=party,
-        who=seat if party == "seat" else number(channel.get("CallerIDNum")),
+        who=seat or (number(channel.get("CallerIDNum")) if party == "contact" else ""),
         effect=plain(variable(channel, "CARELINE_EFFECT"), 120),
     )
 
