@@ -62,6 +62,7 @@ def desk_app(
         queues=[queue.name for queue in settings.queues],
         seats={seat.extension: seat.name for seat in settings.seats},
         masked=app[FORMATS].masked,
+        legible=app[FORMATS].number,
     )
     sessions = Sessions(database, settings)
     app[DESK] = Desk(

@@ -4,6 +4,8 @@
                 snapshot {"now", "away", "items": [{"kind", "key", "item"}]}   first, always
                 put {"kind", "key", "item"} · drop {"kind", "key"} · away {} · back {} · tick {}
 
+    GET /rescue/ID/feed   the same of one emergency: the items are one of kind "case" (case_feed.py)
+
 A browser that misses a number connects again and so gets the snapshot. So does one that hears not
 even a tick: a connection that died without a word would else look like a quiet night (feed.js).
 """
@@ -19,10 +21,12 @@ from typing import Any, Final
 
 from aiohttp import WSCloseCode, web
 
+from agent_desk.case_feed import CaseFeeds
 from agent_desk.live import Item, Key, Picture
 from agent_desk.sessions import NOTED_EVERY, Sessions
 from control import Controller, Feed
 from sql.codec import NotReadable
+from workflows.emergency_facts import Emergency
 from workflows.errors import StoreDown
 
 logger = logging.getLogger(__name__)
@@ -41,6 +45,7 @@ class BoardFeed:
     def __init__(self, picture: Picture) -> None:
         self._picture: Final = picture
         self._feed: Final = Feed(self._snapshot)
+        self._cases: Final = CaseFeeds(picture.case, lambda: picture.is_away)
         self._today: Item = {"offered": None, "answered": None}
         self._sockets: Final[dict[web.WebSocketResponse, str]] = {}
         self._noted: Final = asyncio.Event()
@@ -100,6 +105,7 @@ class BoardFeed:
         while True:
             await asyncio.sleep(TICK_EVERY_S)
             self._feed.publish("tick", {})
+            self._cases.publish("tick")
 
     async def _draw(self) -> None:
         """Draw what was noted. What waits already is noted first, and all of it is drawn at once.
@@ -129,8 +135,11 @@ class BoardFeed:
             return
         if self._picture.is_away != was_away:
             self._feed.publish("back" if was_away else "away", {})
+            self._cases.publish("back" if was_away else "away")
 
     def _publish_changes(self) -> None:
+        # Whoever leads a rescue hears of it before any board does.
+        self._cases.look(self._picture.cases_touched())
         for key, item in self._picture.changes().items():
             if item is None:
                 self._feed.publish("drop", {"kind": key[0], "key": key[1]})
@@ -146,6 +155,11 @@ class BoardFeed:
                 _put(TODAY, self._today),
             ],
         }
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the controller is heard: what it does not tell of, is not."""
+        return not self._picture.is_away
 
     def seats(self) -> dict[str, Item]:
         """How each seat stands now, by extension; nothing before the controller was heard."""
@@ -170,16 +184,25 @@ class BoardFeed:
         """The call as the board shows it; empty when it does not."""
         return dict(self._picture.items().get(("call", call_id)) or {})
 
-    def read(self) -> AsyncIterator[str]:
-        """The snapshot, then everything that changes, as JSON."""
-        return self._feed.read()
+    def emergency(self, case_id: str) -> Emergency | None:
+        """The emergency as the controller told it last; None for one that it does not tell of."""
+        return self._picture.emergency(case_id)
+
+    def case_of(self, seat: str) -> str:
+        """The open emergency in which this seat is; empty for none."""
+        return self._picture.case_of(seat)
+
+    def read(self, case_id: str = "") -> AsyncIterator[str]:
+        """The snapshot, then everything that changes, as JSON: one emergency's, or the board's."""
+        return self._cases.read(case_id) if case_id else self._feed.read()
 
     # ── to the browsers ──────────────────────────────────────────────────────────────────────
 
     async def show(
-        self, request: web.Request, token: str, sessions: Sessions
+        self, request: web.Request, token: str, sessions: Sessions, case_id: str = ""
     ) -> web.WebSocketResponse:
-        """Feed one browser until it goes away or its sign-in `token` is over."""
+        """Feed one browser until it goes away or its sign-in `token` is over: the board, or one
+        emergency."""
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S)
         try:
             await socket.prepare(request)
@@ -187,7 +210,7 @@ class BoardFeed:
             # The browser went away before it was let in.
             return socket
         self._sockets[socket] = token
-        sending = asyncio.create_task(self._send(socket))
+        sending = asyncio.create_task(self._send(socket, case_id))
         watching = asyncio.create_task(_watch(socket, token, sessions))
         try:
             # Nothing is expected from the browser; this ends when it goes away.
@@ -200,9 +223,9 @@ class BoardFeed:
             await asyncio.gather(sending, watching, return_exceptions=True)
         return socket
 
-    async def _send(self, socket: web.WebSocketResponse) -> None:
+    async def _send(self, socket: web.WebSocketResponse, case_id: str) -> None:
         with suppress(ConnectionError):
-            async for message in self.read():
+            async for message in self.read(case_id):
                 await socket.send_str(message)
             # Too slow to keep up: it connects again and reads the snapshot.
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_desk.language import gettext as _
+from workflows.commands import Mark
 from workflows.events import CallClass
 
 SHORTEST_PASSWORD: Final = 10
@@ -182,6 +183,59 @@ class MenuForm(Form):
         if not len(self.key) == len(self.service) == len(self.queue) <= MOST_ROWS:
             raise PydanticCustomError("unreadable", "the rows are not whole")
         return self
+
+
+# ── the rescue ────────────────────────────────────────────────────────────────────────────────
+
+Key = Annotated[Line, Field(min_length=1, max_length=80)]
+YesNo = Literal["yes", "no"]
+
+
+class Parties(Form):
+    """Whom to call: keys of the card."""
+
+    party: Annotated[tuple[Key, ...], Field(min_length=1, max_length=100)]
+
+
+class ChosenLeg(Form):
+    leg: Key
+
+
+class Moved(Form):
+    channel: Key
+    room: Literal["elder", "side"]
+
+
+class Muted(Form):
+    channel: Key
+    muted: YesNo
+
+
+class Marked(Form):
+    leg: Key
+    mark: Mark
+    so: YesNo = "yes"
+
+
+class CaseNote(Form):
+    """`note_id` is made with the form, so that sending it twice says it once."""
+
+    note_id: Annotated[str, Field(pattern=r"^[0-9a-f-]{32,36}$")]
+    text: Annotated[str, BeforeValidator(printable_lines), Field(min_length=1, max_length=1000)]
+
+
+class ChosenPlan(Form):
+    kind: Annotated[str, Field(pattern=r"^[a-z_]{1,20}$")]
+    version: Annotated[int, Field(ge=0, le=100_000)] = 0
+
+
+class Ticked(Form):
+    step: Key
+    done: YesNo = "yes"
+
+
+class ChosenCard(Form):
+    uid: Key
 
 
 FormT = TypeVar("FormT", bound=Form)

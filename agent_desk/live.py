@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from agent_desk import live_case
+from agent_desk.live_case import Names, ms
 from sql import codec
 from workflows.call_facts import Call, Direction, State
-from workflows.emergency import has_elder
+from workflows.emergency import has_elder, is_over
 from workflows.emergency_facts import Emergency
 
 JUST_ENDED: Final = 8
+CLOSED_KEPT: Final = 20
+"""Emergencies that are over: their pages go on showing them."""
 NAMED_BY_CALL: Final = (
     "recording", "call back", "unreached", "elder alone", "role missing", "no news", "no record",
-    "no follow-up",
+    "no follow-up", "perhaps called", "dial failed", "no sound", "not handled",
 )  # fmt: skip
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
 BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
@@ -31,19 +35,26 @@ class Picture:
     """Takes the controller's messages one by one; `items` is what to show now.
 
     Only what a message touches is drawn anew: with many calls up, most messages are about one.
-    `queues` are always shown, `seats` are names by extension, `masked` hides a number's middle.
+    `queues` are always shown, `seats` are names by extension, `masked` hides a number's middle and
+    `legible` writes the whole of it.
     """
 
     def __init__(
-        self, queues: Iterable[str], seats: Mapping[str, str], masked: Callable[[str], str]
+        self,
+        queues: Iterable[str],
+        seats: Mapping[str, str],
+        masked: Callable[[str], str],
+        legible: Callable[[str], str] = str,
     ) -> None:
         self._queues: Final = tuple(queues)
-        self._names: Final = dict(seats)
+        self._names: Final = Names(dict(seats), masked, legible)
         self._masked: Final = masked
         self._calls: dict[str, Call] = {}
         # Calls that the controller heard and has not saved yet; what is saved replaces them.
         self._arrived: dict[str, Call] = {}
         self._emergencies: dict[str, Emergency] = {}
+        self._closed: Final[dict[str, Emergency]] = {}
+        self._cases_touched: set[str] = set()
         self._alarms: dict[str, Item] = {}
         self._trunks: dict[str, Item] = {}
         self._seats: dict[str, Item] = {}
@@ -86,7 +97,8 @@ class Picture:
                 self._arrived.pop(data["id"], None)
                 self._touch("call", data["id"])
             case "alarm_ended":
-                self._alarms.pop(data["key"], None)
+                ended = self._alarms.pop(data["key"], None)
+                self._cases_touched.add(ended["call"] if ended else "")
                 self._touch("alarm", data["key"])
             case "ringing_over":
                 self._ringing.pop(data["leg"], None)
@@ -98,7 +110,12 @@ class Picture:
         # What was live here and is not live there ended while nobody told us; the list of calls
         # has it. What had ended already stays in sight.
         self._calls = {id_: c for id_, c in self._calls.items() if c.state is State.ENDED}
+        self._cases_touched |= self._emergencies.keys()
         self._arrived, self._emergencies = {}, {}
+        # What is not over and is not told of has come to its end while nobody told us.
+        for id_ in [c.id for c in self._closed.values() if not is_over(c)]:
+            del self._closed[id_]
+            self._cases_touched.add(id_)
         self._alarms, self._trunks, self._seats = {}, {}, {}
         self._places.clear()
         for key in [*self._shown, *(("queue", queue) for queue in self._queues)]:
@@ -146,11 +163,17 @@ class Picture:
             self._touch("call", call.id)
 
     def _take_emergency(self, case: Emergency) -> None:
+        self._emergencies.pop(case.id, None)
+        self._closed.pop(case.id, None)
         # One that is closed and reached nobody is told by its alarm.
-        if not has_elder(case):
-            self._emergencies.pop(case.id, None)
-        else:
+        if has_elder(case):
             self._emergencies[case.id] = case
+        else:
+            self._closed[case.id] = case
+            over = [one.id for one in self._closed.values() if is_over(one)]
+            for old in over[:-CLOSED_KEPT]:
+                del self._closed[old]
+        self._cases_touched.add(case.id)
         self._touch("emergency", case.id)
         # Who has which role is shown with the call.
         self._touch("call", case.id)
@@ -160,6 +183,7 @@ class Picture:
         subject, _, about = alarm["key"].partition("/")
         call = about.partition("/")[0] if subject in NAMED_BY_CALL else ""
         self._alarms[alarm["key"]] = {**alarm, "call": call}
+        self._cases_touched.add(call)
         self._touch("alarm", alarm["key"])
 
     def _take_telephone(self, kind: str, seat: Mapping[str, Any]) -> None:
@@ -167,7 +191,7 @@ class Picture:
             self._trunks[seat["name"]] = dict(seat)
             self._touch("trunk", seat["name"])
             return
-        name = seat.get("name") or self._names.get(seat["extension"], "")
+        name = seat.get("name") or self._names.seats.get(seat["extension"], "")
         self._seats[seat["extension"]] = {**seat, "name": name}
         self._touch("seat", seat["extension"])
 
@@ -189,6 +213,32 @@ class Picture:
         self._draw()
         changed, self._changed = self._changed, {}
         return dict(sorted(changed.items(), key=_urgency))
+
+    def emergency(self, case_id: str) -> Emergency | None:
+        """The case whole, as the controller told it last; also one that is closed since."""
+        return self._emergencies.get(case_id) or self._closed.get(case_id)
+
+    def case_of(self, seat: str) -> str:
+        """The open emergency in which this seat is, the newest of several; empty for none."""
+        mine = [
+            case
+            for case in self._emergencies.values()
+            if any(one.party == "seat" and one.who == seat for one in case.people)
+        ]
+        return max(mine, key=lambda case: case.opened_at).id if mine else ""
+
+    def case(self, case_id: str) -> Item | None:
+        """The case as its own page shows it."""
+        known = self.emergency(case_id)
+        if known is None:
+            return None
+        alarms = [alarm for alarm in self._alarms.values() if alarm["call"] == case_id]
+        return live_case.whole(known, self._names, alarms)
+
+    def cases_touched(self) -> set[str]:
+        """The emergencies of which something was told since this was asked last."""
+        touched, self._cases_touched = self._cases_touched, set()
+        return touched
 
     def _draw(self) -> None:
         for kind, queue in list(self._touched):
@@ -250,7 +300,7 @@ class Picture:
         for ringing in self._ringing.values():
             if ringing["call"] != call.id:
                 continue
-            seat = self._seat_name(ringing["seat"])
+            seat = self._names.seat(ringing["seat"])
             is_known = item["state"] == State.RINGING.value
             seats, at = (item["seats"], item["at"]) if is_known else ([], [])
             item |= {
@@ -268,32 +318,17 @@ class Picture:
         return {
             "name": queue,
             "waiting": len(line),
-            "since": _ms(_queued_at(line[0])) if line else None,
+            "since": ms(_queued_at(line[0])) if line else None,
         }
 
     def _emergency(self, case_id: str) -> Item | None:
         """An open emergency; its id is its call's, and it may outlast that."""
         case = self._emergencies.get(case_id)
-        if case is None:
-            return None
-        return {
-            "id": case.id,
-            "state": case.state.value,
-            "since": _ms(case.opened_at),
-            "roles": self._roles(case),
-        }
+        return live_case.summary(case, self._names) if case else None
 
-    def _roles(self, case: Emergency) -> list[Item]:
-        """Each role of an emergency, with who has it; an empty seat is somebody who is missing."""
-        seats = {person.leg: person.who for person in case.people if person.party == "seat"}
-        return [
-            {
-                "role": one.name,
-                "at": seats.get(one.leg, ""),
-                "seat": self._seat_name(seats[one.leg]) if one.leg in seats else "",
-            }
-            for one in case.roles
-        ]
+    def _roles(self, call_id: str) -> list[Item]:
+        case = self._emergencies.get(call_id)
+        return live_case.roles(case, self._names) if case else []
 
     def _call(self, call: Call, place: int) -> Item:
         is_inbound = call.direction is Direction.INBOUND
@@ -306,12 +341,12 @@ class Picture:
             "number": self._masked(call.caller if is_inbound else call.callee),
             "queue": call.queue,
             "place": place,
-            "seats": [self._seat_name(seat) for seat in _seats_of(call)],
+            "seats": [self._names.seat(seat) for seat in _seats_of(call)],
             "at": _seats_of(call),
-            "roles": self._roles(case) if (case := self._emergencies.get(call.id)) else [],
-            "since": _ms(_since(call)),
-            "entered": _ms(call.entered_at),
-            "ended": _ms(call.ended_at),
+            "roles": self._roles(call.id),
+            "since": ms(_since(call)),
+            "entered": ms(call.entered_at),
+            "ended": ms(call.ended_at),
             "result": call.result.value if call.result else "",
             "recording": call.recording.value,
             "orders": [order.order_no for order in call.orders],
@@ -319,10 +354,6 @@ class Picture:
             # Not shown on the board; the call's own page is read again when they change.
             "legs_over": sum(leg.ended_at is not None for leg in call.legs),
         }
-
-    def _seat_name(self, extension: str) -> str:
-        name = self._names.get(extension, "")
-        return f"{name} {extension}" if name and name != extension else extension
 
 
 def _stand(call: Call | None) -> tuple[str, datetime] | None:
@@ -358,8 +389,3 @@ def _since(call: Call) -> datetime:
             return call.answered_at or call.entered_at
         case _:
             return call.entered_at
-
-
-def _ms(at: datetime | None) -> int | None:
-    """Milliseconds since 1970, as browsers count."""
-    return int(at.timestamp() * 1000) if at else None

@@ -94,6 +94,7 @@ def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str
     every = (
         ("/", _("Live board"), Right.WATCH_BOARD),
         ("/seat", _("My seat"), Right.USE_PHONE),
+        ("/rescue", _("Rescue"), Right.WATCH_BOARD),
         ("/calls", _("Calls"), Right.READ_CALLS),
         ("/orders", _("Orders"), Right.READ_ORDERS),
         ("/elders", _("Elders"), Right.READ_ELDERS),

@@ -21,6 +21,7 @@ from agent_desk.pages import (
     practice,
     record,
     rescue,
+    rescue_acts,
     seat,
     seats,
     settings,
@@ -36,6 +37,7 @@ CALL: Final = r"/calls/{call_id:[A-Za-z0-9._\-]{1,80}}"
 ORDER: Final = r"/orders/{order_no:[0-9\-]{1,20}}"
 ELDER: Final = r"/elders/{uid:[A-Z0-9\-]{1,20}}"
 PLAN: Final = r"/plans/{kind:[a-z_]{1,20}}"
+CASE: Final = r"/rescue/{case_id:[A-Za-z0-9._\-]{1,80}}"
 USER: Final = r"/users/{user_id:[0-9]{1,9}}"
 
 ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
@@ -53,6 +55,12 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("POST", f"{CALL}/wrap-up", wrap_up.save, Right.WRAP_UP_CALLS),
     ("POST", f"{CALL}/caller", calls.name_caller, Right.WRAP_UP_CALLS),
     ("POST", f"{CALL}/emergency", rescue.declare, Right.RESCUE),
+    ("GET", "/rescue", rescue.index, Right.WATCH_BOARD),
+    ("GET", "/rescue/wall", rescue.wall, Right.WATCH_BOARD),
+    ("GET", "/rescue/mine", rescue.mine, Right.RESCUE),
+    ("GET", CASE, rescue.show, Right.RESCUE),
+    ("GET", f"{CASE}/feed", rescue.feed, Right.RESCUE),
+    *(("POST", f"{CASE}/{name}", act, Right.RESCUE) for name, act in rescue_acts.WISHES.items()),
     ("GET", "/seat", seat.show, Right.READ_CALLS),
     ("POST", f"{CALL}/draft", wrap_up.keep_draft, Right.WRAP_UP_CALLS),
     ("GET", "/orders", orders.index, Right.READ_ORDERS),

@@ -6,6 +6,7 @@ bag of values, and whoever reads this has the whole of it on one page.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 IDLE: Final = timedelta(minutes=30)
 # A page that is read does not write each time; a minute more or less of idling is no harm.
 NOTED_EVERY: Final = timedelta(minutes=1)
+RESCUE_WAITS_S: Final = 1.0
+"""A click in a rescue does not wait longer for the database to say who clicked."""
+MOST_KNOWN: Final = 1000
 
 
 class Sessions:
@@ -35,6 +39,8 @@ class Sessions:
 
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database: Final = database
+        # Who was signed in when the database was asked last, and when that was; by token.
+        self._known: Final[dict[str, tuple[Visitor, datetime]]] = {}
         addresses = settings.addresses
         self.secure: Final = bool(addresses.desk_certificate or addresses.desk_proxy)
         # Cookies do not know ports: two instances on one host must not sign each other out.
@@ -72,11 +78,47 @@ class Sessions:
         async with self._database.reading() as session:
             found = await people.signed_in(session, _hash(value), now - IDLE)
         if found is None:
+            self.forget(_hash(value))
             return None
         kept, user = found
+        visitor = Visitor(user.id, user.name, user.role, kept.token, kept.csrf, kept.seat or "")
+        self._keep(visitor, now)
         if now - kept.seen_at > NOTED_EVERY and not await self._note(kept.token):
+            self.forget(kept.token)
             return None
-        return Visitor(user.id, user.name, user.role, kept.token, kept.csrf, kept.seat or "")
+        return visitor
+
+    async def visitor_in_a_rescue(self, request: web.Request) -> Visitor | None:
+        """Who sends this request; while the database is away, who it was when that was asked last.
+
+        A rescue does not stop because nobody can look up a sign-in. Whoever was never seen here, or
+        not within the time after which a sign-in is over, is nobody. Raises StoreDown for these.
+        """
+        asking = asyncio.ensure_future(self.visitor(request))
+        # Never cut short: a driver that is stopped in the middle may hang for longer.
+        asking.add_done_callback(lambda it: it.cancelled() or it.exception())
+        await asyncio.wait((asking,), timeout=RESCUE_WAITS_S)
+        down = StoreDown("the database does not say who is signed in")
+        if asking.done():
+            try:
+                return asking.result()
+            except StoreDown as cause:
+                down = cause
+        known = self._known.get(_hash(request.cookies.get(self.cookie, "")))
+        if known is None or known[1] < self.idle_before():
+            raise down
+        logger.warning("%s acts in a rescue while the database is away", known[0].name)
+        return known[0]
+
+    def _keep(self, visitor: Visitor, now: datetime) -> None:
+        self._known.pop(visitor.token, None)
+        self._known[visitor.token] = visitor, now
+        for old in list(self._known)[:-MOST_KNOWN]:
+            del self._known[old]
+
+    def forget(self, token: str) -> None:
+        """This sign-in is over, whatever becomes of the database."""
+        self._known.pop(token, None)
 
     async def _note(self, token: str) -> bool:
         try:

@@ -162,11 +162,12 @@ def person_on(channel: AmiEvent) -> Person | None:
     party, leg = variable(channel, "CARELINE_PARTY"), plain(channel.get("Uniqueid"))
     if party not in PERSONS or not leg:
         return None
-    seat = seat_of(channel.get("Channel"))
+    seat, caller = seat_of(channel.get("Channel")), number(channel.get("CallerIDNum"))
     return Person(
         leg=leg,
         party=party,
-        who=seat or (number(channel.get("CallerIDNum")) if party == "contact" else ""),
+        # What a rescue service is called by says nothing: its leg has its name.
+        who={"seat": seat, "contact": caller}.get(party, ""),
         effect=plain(variable(channel, "CARELINE_EFFECT"), 120),
     )
 

@@ -80,6 +80,7 @@ async def sign_out(request: web.Request) -> web.StreamResponse:
 async def _end(request: web.Request, visitor: Visitor, actor: Actor) -> None:
     """The end of a sign-in, of what it watches, and of its telephone."""
     desk = request.app[DESK]
+    desk.sessions.forget(visitor.token)
     await desk.sessions.end(visitor, actor)
     await desk.feed.drop(visitor.token)
     await desk.phones.drop(lambda line: line.token == visitor.token, SIGNED_OUT)

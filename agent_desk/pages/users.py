@@ -142,5 +142,6 @@ async def _show_out(request: web.Request, tokens: Sequence[str]) -> None:
     """Close what these sign-ins still watch, and take their telephones away."""
     desk = request.app[DESK]
     for token in tokens:
+        desk.sessions.forget(token)
         await desk.feed.drop(token)
     await desk.phones.drop(lambda line: line.token in tokens, SIGNED_OUT)

@@ -1,5 +1,6 @@
 // The live board: puts what the feed says on the screen. Text only ever enters by textContent.
 
+import { arrange as arrangeRows, byId, made, pill, say } from "/static/drawing.js";
 import { follow } from "/static/feed.js";
 import { duration, keepTicking, serverNow, tickFrom } from "/static/ticking.js";
 import { tellInTitle } from "/static/title.js";
@@ -11,7 +12,6 @@ const clock = new Intl.DateTimeFormat("en-GB", { timeZone: zone, timeStyle: "med
 const day = new Intl.DateTimeFormat(document.documentElement.lang, {
   timeZone: zone, month: "short", day: "numeric", weekday: "short",
 });
-const byId = (id) => document.getElementById(id);
 
 const items = { call: new Map(), queue: new Map(), seat: new Map(), trunk: new Map(), alarm: new Map(), emergency: new Map(), today: new Map() };
 const rows = new Map();
@@ -22,20 +22,6 @@ const SEAT_TONES = {
 const RESULT_TONES = { answered: "talk" };
 
 // ── small tools ────────────────────────────────────────────────────────────────────────────────
-
-function made(template) {
-  return byId(template).content.firstElementChild.cloneNode(true);
-}
-
-function say(row, field, text) {
-  const slot = row.querySelector(`[data-f="${field}"]`);
-  if (slot.textContent !== text) slot.textContent = text;
-  return slot;
-}
-
-function pill(row, field, text, tone = "") {
-  say(row, field, text).className = `pill ${tone}`;
-}
 
 function word(group, name) {
   return words[group]?.[name] ?? name;
@@ -59,15 +45,9 @@ function isDrawn(row, item) {
   return false;
 }
 
-/** Put rows into a list in this order, touching only what has moved. */
+/** Put rows into a list; a table without any is not shown. */
 function arrange(list, wanted, empty) {
-  // First what has gone: else every row behind it would be moved.
-  const stay = new Set(wanted);
-  for (const row of [...list.children]) if (!stay.has(row)) row.remove();
-  wanted.forEach((row, place) => {
-    if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
-  });
-  if (empty) empty.hidden = wanted.length > 0;
+  arrangeRows(list, wanted, empty);
   list.closest("table")?.toggleAttribute("hidden", wanted.length === 0);
 }
 
@@ -131,7 +111,7 @@ function showEmergencies(now = [...items.call.values()].filter((call) => call.st
   arrange(byId("open-cases"), left.map((one) => {
     const row = rowOf("emergency", one.id, "case-row");
     const call = items.call.get(one.id);
-    say(row, "who", call?.who || words.other.unknown).setAttribute("href", "/calls/" + encodeURIComponent(one.id));
+    say(row, "who", call?.who || one.who || words.other.unknown).setAttribute("href", "/calls/" + encodeURIComponent(one.id));
     pill(row, "state", word("case", one.state), one.state === "alone" ? "alarm" : "talk");
     tickFrom(row.querySelector("[data-f=long]"), one.since);
     return row;

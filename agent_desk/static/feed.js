@@ -16,16 +16,16 @@ let heardAt = null;
 let lastHeard = null;
 
 /**
- * Follow the feed for ever. `on` has: snapshot(data), put(kind, key, item), drop(kind, key), and
+ * Follow the feed at this address for ever. `on` has: snapshot(data), put(kind, key, item), drop(kind, key), and
  * may have linked(state): "live", "away" without the controller, "lost" without the desk.
  */
-export function follow(on) {
+export function follow(on, address = "/feed") {
   let wait = FIRST_WAIT_MS;
   let current = null;
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const socket = new WebSocket(`${scheme}://${location.host}/feed`);
+    const socket = new WebSocket(`${scheme}://${location.host}${address}`);
     let seq = null;
     let silence = setTimeout(lose, QUIET_MS);
     current = socket;

@@ -36,3 +36,12 @@ document.addEventListener("keydown", (event) => {
   search.focus();
   search.select();
 });
+
+// Alt R leads into the rescue of one's own seat; the telephone lives in its window and talks on.
+document.addEventListener("keydown", (event) => {
+  const { rescue } = document.body.dataset;
+  if (!rescue || event.code !== "KeyR" || !event.altKey || event.ctrlKey || event.metaKey || event.repeat) return;
+  event.preventDefault();
+  const seat = document.getElementById("main")?.dataset.seat;
+  location.assign(seat ? `${rescue}?seat=${encodeURIComponent(seat)}` : rescue);
+});

@@ -22,7 +22,24 @@ function mine() {
   return [...calls].filter(([id, item]) => id === shown || (item.state !== "ended" && item.at.includes(seat)));
 }
 
+/** Whoever has come to an elder in an emergency works on its page from then on. */
+let wasThere = null;
+function toRescue() {
+  const there = [...calls].filter(([, item]) => item.roles.some((one) => one.at === seat)).map(([id]) => id);
+  const came = wasThere && there.find((id) => !wasThere.includes(id));
+  wasThere = there;
+  if (!came || !document.body.dataset.rescue || isTyping()) return;
+  location.assign(`/rescue/${encodeURIComponent(came)}?seat=${encodeURIComponent(seat)}`);
+}
+
+// What is typed is not taken from under anybody's fingers: the button leads there too.
+function isTyping() {
+  const { activeElement: field } = document;
+  return field.matches("input, textarea") && field.value !== field.defaultValue;
+}
+
 function look() {
+  toRescue();
   const now = JSON.stringify(mine());
   if (now === known) return;
   known = now;

@@ -1,7 +1,7 @@
 // What a tab in the background has to tell stands before the page's title: it shows nothing else.
 
 const plain = document.title;
-const ORDER = ["emergency", "rings"];
+const ORDER = ["news", "emergency", "rings"];
 const told = new Map();
 
 /** Tell this, or nothing of the kind any more with "". */

@@ -25,6 +25,7 @@ from settings import Settings
 from sql import codec
 from sql.audit import Actor
 from sql.engine import Database
+from sql.local_journal import LocalJournal
 from sql.migrate import first_admin, seed, upgrade
 from sql.models import MenuRow
 from sql.own_plans import own_plans
@@ -33,7 +34,7 @@ from sql.registers import elders as register
 from sql.registers import users
 from sql.store import SqlStore
 from telephony.switchboard import SeatNow, Switchboard, TrunkNow
-from workflows import messages
+from workflows import emergency, messages
 from workflows.commands import RenewContacts
 from workflows.effects import RaiseAlarm
 from workflows.events import (
@@ -102,13 +103,23 @@ class Centre:
         self.switchboard = Switchboard(extensions, {t.name: False for t in self.settings.trunks})
         self.picture = LivePicture(self.switchboard, store, clock, ready=lambda: None, node="test")
         self.runner = Runner(codec.PROCESSES, store, clock, self.picture)
+        # As in the controller: an emergency is on the disk first, then in the database.
+        journal = LocalJournal(self.home.root / "journal", emergency.PROCESS, lambda is_kept: None)
+        journal.load()
+        self.emergencies = Runner(codec.PROCESSES, journal, clock, self.picture)
+        self._filling = asyncio.create_task(journal.keep_filling(store, self.emergencies.refused))
 
     def close(self) -> None:
         self.go_away()
+        self.run(self._stop_filling())
         self.run(self.database.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    async def _stop_filling(self) -> None:
+        self._filling.cancel()
+        await asyncio.gather(self._filling, return_exceptions=True)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -119,7 +130,11 @@ class Centre:
             return event
         if isinstance(event, messages.HANDLES):
             return self._take_of_message(event)
-        return await self.runner.handle(event, because)
+        return await self._runner_of(event).handle(event, because)
+
+    def _runner_of(self, event: Event) -> Runner:
+        is_emergency = codec.PROCESSES.for_event(event) is emergency.PROCESS
+        return self.emergencies if is_emergency else self.runner
 
     def _take_of_message(self, event: Event) -> Message:
         """As a case does that has messages. Raises NotFound."""
@@ -147,7 +162,7 @@ class Centre:
     # ── what it is told ──────────────────────────────────────────────────────────────────────
 
     def tell(self, event: Event) -> Any:
-        return self.run(self.runner.handle(event))
+        return self.run(self._runner_of(event).handle(event))
 
     def read(self, query: Callable[[AsyncSession], Awaitable[T]]) -> T:
         async def ask() -> T:

@@ -62,15 +62,15 @@ class Desk:
 
 
 @contextmanager
-def new_home() -> Iterator[tuple[Home, Path, Settings]]:
-    """A home with nothing in it, its settings file, and what that says."""
+def new_home(more: str = "") -> Iterator[tuple[Home, Path, Settings]]:
+    """A home with nothing in it, its settings file with `more` in it, and what that says."""
     # A Unix socket's path may have 107 characters; pytest's own folders are longer.
     folder = Path(tempfile.mkdtemp(prefix="desk-"))
     with claim_addresses(150) as block:
         home = Home(folder)
         home.prepare()
         config = folder / "careline.toml"
-        config.write_text(CONFIG.format(host=block.centre), "utf-8")
+        config.write_text(CONFIG.format(host=block.centre) + more, "utf-8")
         yield home, config, load(config, {})
     shutil.rmtree(folder)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import pytest
@@ -13,10 +13,11 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk.rights import ROLES, Right
-from agent_desk.routes import CALL, ELDER, ORDER, PLAN, ROUTES, USER
+from agent_desk.routes import CALL, CASE, ELDER, ORDER, PLAN, ROUTES, USER
 from sql.models import AuditEntry
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, sign_in
+from tests.desk.rescue_case import CARD, Case
 from tests.desk.test_calls import fresh_number
 
 Form = Mapping[str, str]
@@ -93,6 +94,16 @@ class Place:
         link = self.page.get_by_role("link", name=name).get_attribute("href")
         return f"{link}/{what}", form
 
+    def rescue(self, wish: str, form: Form) -> Sent:
+        """A wish in an emergency with two elders to choose from, 120 being called."""
+        case = Case(self.centre).open().known(CARD, replace(CARD, uid="E00000009")).seat("1002")
+        case.call("ambulance")
+        if wish == "again":
+            case.doubt("B")
+        said = {"LEG": case.leg("ambulance").id, "CHANNEL": case.of_seat("1002")}
+        self.case = case
+        return f"/rescue/{case.id}/{wish}", {k: said.get(v, v) for k, v in form.items()}
+
     def menu(self, path: str) -> Sent:
         given = self.hidden("/menu", "version")
         return path, {**given, "key": "5", "service": "information", "queue": "hotline"}
@@ -116,6 +127,21 @@ FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
     f"{ORDER}/judge": lambda it: (f"/orders/{it.order()}/judge", {"content": "理发"}),
     f"{ORDER}/close": lambda it: (f"/orders/{it.order()}/close", {"answer": "已答复"}),
     f"{ORDER}/cancel": lambda it: (f"/orders/{it.order()}/cancel", {"reason": "重复"}),
+    **{
+        f"{CASE}/{wish}": lambda it, wish=wish, form=form: it.rescue(wish, form)  # type: ignore[misc]
+        for wish, form in {
+            "call": {"party": "contact/1"},
+            "drop": {"leg": "LEG"},
+            "move": {"channel": "CHANNEL", "room": "elder"},
+            "mute": {"channel": "CHANNEL", "muted": "yes"},
+            "mark": {"leg": "LEG", "mark": "told"},
+            "note": {"note_id": "a" * 32, "text": "清醒"},
+            "plan": {"kind": "fall", "version": "1"},
+            "tick": {"step": "identity"},
+            "card": {"uid": "E00000009"},
+            "again": {},
+        }.items()
+    },
     "/elders/new": lambda it: ("/elders/new", {"full_name": "蒋", "numbers": fresh_number()}),
     f"{ELDER}/edit": Place.edit,
     f"{ELDER}/tested": Place.tested,

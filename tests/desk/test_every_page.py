@@ -9,7 +9,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -17,22 +17,34 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import text
 
-from agent_desk.routes import CALL, ELDER, ORDER, PLAN, ROUTES, USER
+from agent_desk.routes import CALL, CASE, ELDER, ORDER, PLAN, ROUTES, USER
 from home import Home
 from settings import Settings
 from tests.desk.centre import ADDRESS, Call, Centre
 from tests.desk.conftest import Desk, new_home, open_centre, sign_in, signed_in, started_desk
 from tests.desk.looks import look_at
+from tests.desk.rescue_case import CARD, PEOPLE, Case
 from tests.desk.test_calls import fresh_number
-from workflows.events import Entry
+from workflows.card import RESCUE, Card
+from workflows.commands import Mark
+from workflows.events import Entry, LegResult
+from workflows.leg import ELDERS, SIDE
 
 LONG: Final = "<script>alert(1)</script>" + "长" * 39
 NO_ADDRESS: Final = dict.fromkeys(ADDRESS, "")
+LONG_CARD: Final = replace(
+    CARD, name=LONG, compound="长" * 40, landmark="长" * 200, entry_route="长" * 200,
+    diseases="长" * 200, risk_plan="长" * 200,
+    parties=(*RESCUE, *(replace(one, name=f"{one.name}{LONG}") for one in PEOPLE)),
+)  # fmt: skip
 NEVER: Final = "13099999999"
 # These are no pages; the practice town is looked at where it plays (test_practice.py).
 NO_PAGE: Final = frozenset(
-    {"/healthz", "/feed", "/phone/sip", "/practice", "/practice/now", f"{PLAN}.json"}
-)
+    {
+        "/healthz", "/feed", f"{CASE}/feed", "/rescue/mine", "/phone/sip", "/practice",
+        "/practice/now", f"{PLAN}.json",
+    }
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -280,6 +292,84 @@ def named(stage: Stage) -> None:
 def named_call(stage: Stage) -> None:
     named(stage)
     stage.go(f"/calls/{stage.live[-1].id}?find=夏侯", "见上方")
+
+
+# ── a rescue ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def rescue(seat: str, whose: Card = CARD) -> Callable[[Stage], None]:
+    """The third minute: 120 is aside with A, the daughter with the elder, others ring or failed."""
+
+    def show(stage: Stage) -> None:
+        case = Case(stage.centre, ago_s=167).open()
+        stage.after.append(case.end)
+        case.known(whose).seat("1001").seat("1002").plan("fall").tick("identity", "call-120")
+        case.note("浴室跌倒，清醒，能说话", "周悦").call("ambulance").moved("1001", SIDE)
+        case.comes("ambulance").mark("ambulance", Mark.TOLD)
+        case.call("contact/1", "contact/2", "responder/station", "responder/committee")
+        case.comes("contact/1", ELDERS).rings("responder/station").rings("responder/committee")
+        case.fails("contact/2", LegResult.NO_ANSWER)
+        case.note("右髋痛，不能站，没有出血", "周悦").mark("ambulance", Mark.ON_THE_WAY)
+        stage.page.set_viewport_size({"width": 1366, "height": 768})
+        open_case(stage, case, seat)
+        expect(stage.page.locator("#in-side li")).to_have_count(5)
+
+    return show
+
+
+def open_case(stage: Stage, case: Case, seat: str) -> None:
+    stage.go(f"/rescue/{case.id}?seat={seat}")
+    expect(stage.page.locator("main.ready")).to_be_attached()
+
+
+def rescue_b(stage: Stage) -> None:
+    rescue("1002")(stage)
+    stage.page.locator("#conditions").get_by_role("button").first.click()
+    expect(stage.page.locator("#lines li")).not_to_have_count(0)
+
+
+def rescue_begins(stage: Stage) -> None:
+    """The first second: a number that nobody knows, and nobody is there yet."""
+    case = Case(stage.centre, caller="+8613077777777").open()
+    stage.after.append(case.end)
+    open_case(stage, case, "1001")
+    expect(stage.page.locator("#troubles")).to_contain_text("没有坐席")
+
+
+def rescue_refused(stage: Stage) -> None:
+    """Two elders to choose from, no agreement, a seat alone, and a press that is impossible."""
+    case = Case(stage.centre, ago_s=40).open()
+    stage.after.append(case.end)
+    other = replace(CARD, uid="E00000007", name="欧阳" + "若兰" * 9, sex="male", age=None)
+    case.known(replace(CARD, has_agreement=False, entry_route="", unit=""), other).seat("1001")
+    open_case(stage, case, "1001")
+    stage.page.keyboard.press("k")
+    expect(stage.page.locator("#fault")).to_be_visible()
+
+
+def rescue_over(stage: Stage) -> None:
+    case = Case(stage.centre, ago_s=300).open().known().seat("1001").seat("1002")
+    case.call("ambulance").comes("ambulance").mark("ambulance", Mark.ARRIVED)
+    open_case(stage, case, "1001")
+    case.end()
+    expect(stage.page.locator("#over")).to_be_visible()
+
+
+def rescue_opening(stage: Stage) -> None:
+    call = stage.call(to="talking", seat="1001")
+    stage.go(f"/rescue/{call.id}?seat=1001", "正在打开老人的房间")
+
+
+def rescue_list(path: str) -> Callable[[Stage], None]:
+    def show(stage: Stage) -> None:
+        well = Case(stage.centre, ago_s=185).open().known().seat("1001").seat("1002").plan("fall")
+        well.call("ambulance").comes("ambulance").mark("ambulance", Mark.ON_THE_WAY)
+        bad = Case(stage.centre, ago_s=21, caller="+8613077777777").open()
+        stage.after += [well.end, bad.end]
+        stage.go(path)
+        expect(stage.page.locator("#cases > li")).to_have_count(2)
+
+    return show
 
 
 # ── calls and orders ─────────────────────────────────────────────────────────────────────────────
@@ -534,6 +624,17 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "seat-unknown-found": unknown_found,
     "seat-unknown-not-found": unknown_not_found,
     "seat-named": named,
+    "rescue-list-empty": to("/rescue", "没有紧急呼叫"),
+    "rescue-wall-empty": to("/rescue/wall", "没有紧急呼叫"),
+    "rescue-a": rescue("1001"),
+    "rescue-b": rescue_b,
+    "rescue-begins": rescue_begins,
+    "rescue-refused": rescue_refused,
+    "rescue-over": rescue_over,
+    "rescue-opening": rescue_opening,
+    "rescue-long": rescue("", LONG_CARD),
+    "rescue-list": rescue_list("/rescue"),
+    "rescue-wall": rescue_list("/rescue/wall"),
     "calls": to("/calls"),
     "calls-not-found": to(f"/calls?text={NEVER}", "没有符合条件的通话"),
     "calls-wrong-date": to("/calls?from=2099-13-01&to=x", status=422),
@@ -590,12 +691,14 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "practice-404": to("/practice", status=404),
 }
 IN_ENGLISH: Final = (
+    "rescue-a", "rescue-list", "rescue-wall",
     "board", "seat-two-elders", "seat-named", "calls", "call", "orders", "order-new", "elder-bare",
     "elder-new", "plans", "plan", "plan-change", "menu", "phone-seats", "seats", "users", "record",
     "settings", "404",
 )  # fmt: skip
 LOOKED_AT: Final = {
-    "/sign-in": "sign-in", "/": "board-busy", "/seat": "seat-ringing", "/calls": "calls",
+    "/sign-in": "sign-in", "/": "board-busy", "/seat": "seat-ringing",
+    "/rescue": "rescue-list", "/rescue/wall": "rescue-wall", CASE: "rescue-a", "/calls": "calls",
     CALL: "call", "/orders": "orders", ORDER: "order-new", "/elders": "elders",
     "/elders/new": "elder-new", ELDER: "elder", f"{ELDER}/edit": "elder-edit", "/menu": "menu",
     "/plans": "plans", PLAN: "plan",

@@ -10,8 +10,10 @@ from agent_desk import guide, language, words
 from agent_desk.routes import ROUTES
 
 LANGUAGES = (language.CHINESE, language.ENGLISH)
-NOT_PAGES = {"/healthz", "/feed", "/phone/sip", "/calls/{call_id}/recording", "/practice/now",
-             "/plans/{kind}.json"}  # fmt: skip
+NOT_PAGES = {
+    "/healthz", "/feed", "/phone/sip", "/calls/{call_id}/recording", "/practice/now",
+    "/rescue/mine", "/rescue/{case_id}/feed", "/plans/{kind}.json",
+}  # fmt: skip
 """What a script or the supervisor asks for; nobody reads it."""
 
 

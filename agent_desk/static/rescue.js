@@ -1,0 +1,269 @@
+// The page of one emergency: kept as the case is, from its feed; every action one click or one key.
+
+import { Rows, byId, filled, say } from "/static/drawing.js";
+import { follow } from "/static/feed.js";
+import { Acts } from "/static/rescue-acts.js";
+import { drawCard, drawGuidance, drawNotes, drawPlan, drawTimeline, nextStep } from "/static/rescue-card.js";
+import {
+  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, news, roomOf, titled,
+} from "/static/rescue-rooms.js";
+import { keepTicking, setServerTime, tickFrom } from "/static/ticking.js";
+import { tellInTitle } from "/static/title.js";
+
+const main = byId("main");
+const words = JSON.parse(main.dataset.words);
+const clock = new Intl.DateTimeFormat("en-GB", { timeZone: main.dataset.zone, timeStyle: "medium" });
+const page = {
+  id: main.dataset.case, seat: main.dataset.seat, csrf: main.dataset.csrf, words,
+  mayCall: main.dataset.mayCall === "yes", clock: (ms) => clock.format(ms),
+  role: "", plan: words.plan, guided: "", choosesKind: false,
+};
+const acts = new Acts(page);
+const rows = new Rows();
+const PLAN_AGAIN_MS = 10000;
+let kase = null;
+setServerTime(Number(main.dataset.now));
+
+// ── drawing ────────────────────────────────────────────────────────────────────────────────────
+
+function draw() {
+  byId("opening").hidden = kase !== null;
+  main.classList.toggle("ready", kase !== null);
+  if (!kase) return;
+  page.role = kase.roles.find((one) => one.at !== "" && one.at === page.seat)?.role ?? "";
+  main.dataset.role = page.role;
+  drawBar();
+  drawTroubles();
+  for (const part of [drawCard, drawNotes, drawRooms, drawCalls, drawComing, drawPlan, drawGuidance, drawTimeline])
+    part(kase, page);
+  const told = drawNews(kase, page);
+  tellInTitle("news", told.length ? sentenceOf(told[0]) : "");
+  readPlan();
+}
+
+function sentenceOf(leg) {
+  return filled(leg.arrived !== null ? words.say.news_arrived : words.say.news_way, { who: titled(leg, words) });
+}
+
+function drawBar() {
+  tickFrom(byId("clock"), kase.closed ? null : kase.since);
+  const kind = words.kind[kase.kind] ?? "";
+  say(byId("opened"), "", [kind, filled(words.say.opened, { at: page.clock(kase.since) })].filter(Boolean).join(" · "));
+  rows.show(byId("posts"), "post", kase.roles, (one) => one.role, (row, one) => {
+    const isMe = one.at !== "" && one.at === page.seat;
+    say(row, "role", `${one.role} ${words.role[one.role] ?? ""}`);
+    say(row, "seat", one.seat ? one.seat + (isMe ? ` · ${words.say.you}` : "") : words.say.missing);
+    row.className = isMe ? "mine" : one.seat || kase.closed ? "" : "vacant";
+  });
+  byId("over").hidden = !kase.closed;
+  if (kase.closed) say(byId("over"), "at", page.clock(kase.closed));
+}
+
+// What is wrong with the case itself, and the alarms about it; a role that nobody has is on top.
+function drawTroubles() {
+  const wrong = kase.closed ? [] : kase.wrong.filter((one) => !one.startsWith("no ") && one !== "uncertain");
+  const shown = wrong.map((name) => ({
+    key: name, what: words.wrong[name] ?? name, advice: "",
+    since: { alone: kase.alone, silent: kase.silent }[name] ?? null,
+  }));
+  const known = ["elder alone", "no sound", "role missing"];
+  for (const alarm of kase.alarms.filter(({ kind }) => !known.includes(kind)))
+    shown.push({ key: alarm.key, kind: alarm.kind, what: words.alarm[alarm.kind] ?? alarm.kind, advice: words.advice[alarm.kind] ?? "", since: null });
+  rows.show(byId("troubles"), "trouble-row", shown, (one) => one.key, (row, one) => {
+    say(row, "what", one.what);
+    say(row, "advice", one.advice);
+    const long = row.querySelector("[data-f=long]");
+    tickFrom(long, one.since);
+    if (one.since === null) long.textContent = "";
+    row.querySelector("[data-do=again]").hidden = one.kind !== "perhaps called";
+  });
+}
+
+// ── the plan of its kind ───────────────────────────────────────────────────────────────────────
+
+let plan = { asked: "", isReading: false };
+
+/** Read the plan that the case names; while it cannot be read, our own steps stand there. */
+async function readPlan() {
+  const wanted = kase.kind ? `${kase.kind}.json${kase.plan ? `?version=${kase.plan}` : ""}` : "";
+  if (wanted === plan.asked || plan.isReading) return;
+  plan.isReading = true;
+  const [found, isFinal] = wanted ? await planAt(wanted) : [null, true];
+  plan.isReading = false;
+  page.plan = found ?? words.plan;
+  page.guided = "";
+  if (isFinal) plan.asked = wanted;
+  else setTimeout(readPlan, PLAN_AGAIN_MS);
+  if (isFinal || found) draw();
+}
+
+/** The plan, null for none; and whether it is no use to ask again. */
+async function planAt(address) {
+  try {
+    const answer = await fetch(`/plans/${address}`, { headers: { Accept: "application/json" } });
+    if (answer.ok) return [await answer.json(), true];
+    return [null, answer.status < 500];
+  } catch {
+    return [null, false];
+  }
+}
+
+async function chooseKind(kind) {
+  page.choosesKind = false;
+  const [found] = await planAt(`${kind}.json`);
+  acts.send("plan", { kind, version: found?.version ?? 0 });
+}
+
+// ── what a press does ──────────────────────────────────────────────────────────────────────────
+
+const first = (legs) => legs[0]?.id ?? "";
+const me = () => kase.people.find((one) => one.at !== "" && one.at === page.seat);
+
+const does = {
+  call(button) {
+    const row = button.closest("li");
+    const key = button.dataset.key || row?.dataset.key || row?.dataset.party;
+    const party = kase.parties.find((one) => one.key === key);
+    const leg = kase.legs.find((one) => one.party === key);
+    acts.call([key], filled(words.say.calling, { who: titled(party ?? leg, words) }));
+  },
+  "call-all"() {
+    const all = allToCall(kase, page);
+    acts.call(all.map((one) => one.key), filled(words.say.calling, { who: all.map((one) => one.name).join(words.say.comma) }));
+  },
+  drop: (button) => acts.send("drop", { leg: button.closest("li").dataset.leg }),
+  move: (button) => move(button.closest("li").dataset.channel, button.closest("li").dataset.room),
+  "join-all"() {
+    for (const one of kase.people.filter((person) => roomOf(person) === "side")) move(one.channel, "elder");
+  },
+  mute(button) {
+    acts.send("mute", { channel: button.closest("li").dataset.channel, muted: button.dataset.muted });
+  },
+  mark: (button) => mark(button.closest("li").dataset.leg, button.dataset.mark),
+  "elder-told": (button) => acts.send("mark", { leg: button.closest("li").dataset.leg, mark: "elder told" }),
+  tick(button) {
+    acts.send("tick", { step: button.dataset.step, done: button.getAttribute("aria-pressed") === "true" ? "no" : "yes" });
+  },
+  "tick-next": () => nextStep(kase, page) && acts.send("tick", { step: nextStep(kase, page).id }),
+  kind: (button) => chooseKind(button.dataset.kind),
+  "show-kinds"() {
+    page.choosesKind = !page.choosesKind;
+    draw();
+  },
+  guide(button) {
+    page.guided = page.guided === button.dataset.guide ? "" : button.dataset.guide;
+    if (page.guided) acts.send("tick", { step: page.guided });
+    draw();
+  },
+  card: (button) => acts.send("card", { uid: button.closest("li").dataset.uid }),
+  again: () => acts.send("again"),
+  undo: () => acts.undo(),
+  "close-fault": () => acts.refuse(""),
+};
+
+const move = (channel, room) => acts.send("move", { channel, room });
+
+const MARKED = { told: "told", "on the way": "way", arrived: "arrived", "elder told": "elder_told" };
+
+function mark(leg, name) {
+  const isSo = kase.legs.find((one) => one.id === leg)?.[MARKED[name]] !== null;
+  acts.send("mark", { leg, mark: name, so: isSo ? "no" : "yes" });
+}
+
+main.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-do]");
+  if (button) press(button);
+});
+
+function press(button) {
+  if (!kase) return;
+  if (button.dataset.why) acts.refuse(words.why[button.dataset.why]);
+  else does[button.dataset.do](button);
+}
+
+// ── keys: what is pressed most; none while something is typed ──────────────────────────────────
+
+const service = (kind) => () => press(document.querySelector(`.service[data-party="${kind}"]`));
+const markFirst = (name) => () => (coming(kase).length ? mark(first(coming(kase)), name) : acts.refuse(words.why.no_leg));
+
+const keys = {
+  Digit1: service("ambulance"), Digit2: service("fire"), Digit3: service("police"),
+  Numpad1: service("ambulance"), Numpad2: service("fire"), Numpad3: service("police"),
+  KeyC: () => press(byId("call-all")),
+  KeyJ() {
+    if (kase.people.some((one) => roomOf(one) === "side")) does["join-all"]();
+    else acts.refuse(words.why.nobody_aside);
+  },
+  KeyK() {
+    const row = me() && document.querySelector(`[data-channel="${CSS.escape(me().channel)}"] [data-f=move]`);
+    if (row) press(row);
+    else acts.refuse(words.why.not_here);
+  },
+  KeyT: markFirst("told"), KeyW: markFirst("on the way"), KeyR: markFirst("arrived"),
+  KeyE() {
+    const told = first(news(kase));
+    if (told) acts.send("mark", { leg: told, mark: "elder told" });
+    else acts.refuse(words.why.nothing_new);
+  },
+  KeyD: () => does["tick-next"](),
+  KeyZ: () => acts.undo(),
+  KeyN: () => byId("note").focus(),
+};
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.repeat || event.isComposing) return;
+  if (event.target.matches("input, textarea, select, [contenteditable]")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  // By its place: a Chinese keyboard in its own writing names no letters.
+  const does = keys[event.code];
+  if (!does || !kase) return;
+  event.preventDefault();
+  does();
+});
+
+// ── notes: kept until the desk has them ────────────────────────────────────────────────────────
+
+const KEPT = `careline-note-${page.id}`;
+const note = byId("note");
+let noteId = "";
+note.value = sessionStorage.getItem(KEPT) ?? "";
+note.addEventListener("input", () => sessionStorage.setItem(KEPT, note.value));
+
+byId("note-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const text = note.value.trim();
+  if (!text) return;
+  noteId ||= newId();
+  const sent = await acts.send("note", { note_id: noteId, text });
+  if (!sent) return;
+  noteId = "";
+  // What was typed since then is the next note.
+  note.value = note.value.trim() === text ? "" : note.value.replace(text, "").trim();
+  sessionStorage.setItem(KEPT, note.value);
+});
+
+function newId() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+// ── the feed ───────────────────────────────────────────────────────────────────────────────────
+
+follow({
+  snapshot({ items }) {
+    kase = items[0]?.item ?? kase;
+    draw();
+  },
+  put(kind, key, item) {
+    kase = item;
+    draw();
+  },
+  drop() {
+    // Put away: what was last known stays to be read.
+    if (kase) kase = { ...kase, closed: kase.closed ?? Date.now(), people: [], wrong: [] };
+    draw();
+  },
+}, `/rescue/${encodeURIComponent(page.id)}/feed`);
+
+keepTicking();
