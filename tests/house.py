@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from asterisk_conf.instance import service_user
+from control import Controller
 from home import Home
 from launch import asterisk_tree
 from settings import Settings, load
@@ -27,6 +28,8 @@ from sql.queries import calls, elders
 from tests.audio import tone_so_far
 from tests.observer import Observer, wait_until
 from tests.telephone import Block, Carrier, Leg, claim_addresses
+from workflows.commands import CloseCase, Command, FollowUp, WriteRecord
+from workflows.events import CaseOutcome
 
 ROOT = Path(__file__).parent.parent
 END_S = 20
@@ -315,6 +318,34 @@ def listen(leg: Leg, seconds: float, tone: float = 0) -> None:
 def call_of(town: Town, since: int) -> str:
     """The id of the call that arrived after so many events."""
     return town.observer.wait_for("CallArrived", since=since)["Call"]
+
+
+def wish(house: House, *commands: Command) -> None:
+    """As the desk tells them to the controller. Raises what the process refuses."""
+
+    async def tell() -> None:
+        controller = Controller(house.home.control_socket, house.home.secret("control"))
+        try:
+            for command in commands:
+                await controller.tell(command)
+        finally:
+            await controller.close()
+
+    asyncio.run(tell())
+
+
+def put_away(house: House, *cases: str) -> None:
+    """A person writes the record of these emergencies, closes them and asks after the elders; then
+    nothing of them is left in the journal on the disk."""
+    by: dict[str, Any] = {"at": datetime.now(UTC), "by": "测试"}
+    for case in cases:
+        wish(
+            house,
+            WriteRecord(case_id=case, **by, text="测试"),
+            CloseCase(case_id=case, **by, outcome=CaseOutcome.TEST, changes="无变更"),
+            FollowUp(case_id=case, **by, text="测试"),
+        )
+    wait_until(lambda: not list(house.home.rescue.iterdir()), 10, "nothing left in the journal")
 
 
 def ended_call(house: House, call_id: str, timeout: float = 10) -> CallRecord:

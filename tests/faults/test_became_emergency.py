@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from control import Controller
 from tests.faults.test_effects_once import seats_in
 from tests.faults.test_stuck_menu import in_menu
-from tests.house import House, Town, call_of, ended_call, kept_recording, listen, own_town
+from tests.house import (
+    Town,
+    call_of,
+    ended_call,
+    kept_recording,
+    listen,
+    own_town,
+    wish,
+)
 from tests.observer import wait_until
-from workflows.commands import Command, DeclareEmergency
+from workflows.commands import DeclareEmergency
 from workflows.errors import NotAllowed, NotFound
 
 ELDER = 480
@@ -27,19 +33,6 @@ def town(open_place: Path) -> Iterator[Town]:
     with own_town(open_place) as made:
         yield made
         made.assert_silent()
-
-
-def wish(house: House, command: Command) -> None:
-    """As the desk tells it to the controller."""
-
-    async def tell() -> None:
-        controller = Controller(house.home.control_socket, house.home.secret("control"))
-        try:
-            await controller.tell(command)
-        finally:
-            await controller.close()
-
-    asyncio.run(tell())
 
 
 def emergency(call: str) -> DeclareEmergency:

@@ -34,6 +34,7 @@ from tests.house import (
     ended_call,
     listen,
     own_town,
+    put_away,
 )
 from tests.observer import Message, wait_until
 from tests.telephone import Leg
@@ -103,7 +104,7 @@ def closed(house: House, case: str) -> dict[str, Outbox]:
 
     async def over(session: AsyncSession) -> bool:
         row = await session.get(Case, (emergency.PROCESS.name, case))
-        return row is not None and row.is_over
+        return row is not None and row.state == "closed"
 
     async def rows(session: AsyncSession) -> dict[str, Outbox]:
         found = await session.scalars(
@@ -114,7 +115,7 @@ def closed(house: House, case: str) -> dict[str, Outbox]:
         return {row.id: row for row in found}
 
     house.wait_for(over, f"the end of {case} in the database", 15)
-    wait_until(lambda: not list(house.home.rescue.iterdir()), 5, "nothing left in the journal")
+    put_away(house, case)
     found: dict[str, Outbox] = house.read(rows)
     return found
 

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sql.models import Alarm
 from tests.desk_visitor import DeskVisitor, contacts_of
 from tests.faults.test_effects_once import calls_for_help, dials, no_restart, seats_in
-from tests.house import Town, call_of, listen, running, town_of, write_config
+from tests.house import Town, call_of, listen, put_away, running, town_of, write_config
 from tests.observer import wait_until
 from tests.raw_sip import RawPeer
 from tests.telephone import Block, claim_addresses
@@ -90,7 +90,8 @@ def test_the_seats_see_since_when_a_dead_line_is_silent_and_the_elder_is_not_cut
         wait_until(lambda: not open_silence(town), 5, "the line is heard again")
         town.observer.action("Hangup", Channel=case, Cause="44")
         seat.wait_ended(3)
-        wait_until(lambda: not list(town.house.home.rescue.iterdir()), 10, "the case is closed")
+        seat.wait_ended()
+        put_away(town.house, case)
         assert not open_silence(town)
 
 

@@ -19,7 +19,7 @@ from tests.desk_visitor import DeskVisitor
 from tests.faults.test_calls_outlive import asterisk_pid
 from tests.faults.test_effects_once import EMERGENCY
 from tests.faults.test_unseen_calls import nobody_listens
-from tests.house import Town, call_of, own_town
+from tests.house import Town, call_of, own_town, put_away
 from tests.observer import wait_until
 
 FIRST, SECOND = "13800000051", "13800000052"
@@ -88,4 +88,4 @@ def test_an_elder_whom_nobody_reached_stays_on_the_desk_until_a_person_acts(town
     page = f"/orders/{second.order_no}"
     desk.send(f"{page}/judge", {"content": "派人上门", "requirement": ""}, page)
     wait_for_alarms(town, set())
-    wait_until(lambda: not list(town.house.home.rescue.iterdir()), 10, "the cases are put away")
+    put_away(town.house, seen, unseen, torn)

@@ -19,8 +19,7 @@ import pytest
 from control import Controller, ControllerDown
 from sql import codec
 from tests.audio import tone_so_far
-from tests.faults.test_became_emergency import wish
-from tests.house import House, Town, call_of, ended_call, listen, own_town
+from tests.house import House, Town, call_of, ended_call, listen, own_town, put_away, wish
 from tests.observer import wait_until
 from tests.telephone import Leg
 from workflows import leg as legs
@@ -137,6 +136,7 @@ def case(whole_town: Town) -> Iterator[Case]:
     elder.hang_up()
     town.assert_silent()
     ended_call(town.house, call)
+    put_away(town.house, call)
 
 
 def extension(leg: Leg) -> str:
