@@ -135,6 +135,7 @@ def _timeline() -> dict[str, str]:
         "over": _("{who}: {result}"),
         "note": _("{by}: {text}"),
         "tick": _("{by} ticks: {step}"),
+        "guided": _("{by} guides: {step}"),
         "silent": _("Nothing is heard from the elder's line"),
         "closed": _("The elder hung up"),
     }
@@ -161,7 +162,7 @@ def _sentences() -> dict[str, str]:
     return {
         "unknown": _("Unknown caller"),
         "number": _("number unknown"),
-        "elder": _("The elder"),
+        "elder": _("the elder"),
         "you": _("you"),
         "missing": _("missing: it rings on"),
         "years": _("{age} years"),
@@ -192,7 +193,6 @@ def _sentences() -> dict[str, str]:
         "all_done": _("Every step is done."),
         "choose_kind": _("What has happened?"),
         "done_of": _("{done} of {all} steps"),
-        "guided": _("guidance: {condition}"),
         "opened": _("since {at}"),
         "to_call": _("{count} to call"),
         "not_done": _("This did not reach the desk. Press again, or use your telephone."),

@@ -17,9 +17,9 @@ export function drawCard(kase, page) {
   say(card, "who", it ? whoIs(it, words) : words.say.unknown);
   // Chinese addresses run from the large to the small without a gap.
   const gap = document.documentElement.lang.startsWith("zh") ? "" : ", ";
-  const joined = (parts) => parts.map((part) => partOf(it?.[part] ?? "", part, words)).filter(Boolean).join(gap);
-  say(card, "area", joined(AREA) || (joined(DOOR) ? "" : words.say.no_address));
-  say(card, "door", joined(DOOR));
+  const joined = (parts, between) => parts.map((part) => partOf(it?.[part] ?? "", part, words)).filter(Boolean).join(between);
+  say(card, "area", joined(AREA, gap) || (joined(DOOR, " ") ? "" : words.say.no_address));
+  say(card, "door", joined(DOOR, gap || " "));
   const optional = (field, text) => {
     card.querySelector(`[data-f=${field}-row]`).hidden = !text;
     say(card, field, text);
@@ -149,14 +149,14 @@ export function drawTimeline(kase, page) {
     row.className = one.tone ?? "";
     say(row, "at", page.clock(one.at));
     const result = words.result[one.result] ?? "";
-    say(row, "what", filled(words.timeline[one.what] ?? one.what, { ...one, result, step: stepNamed(one.step, page) }));
+    const guided = one.what === "tick" && page.plan.guidance.find(({ id }) => id === one.step);
+    const sentence = guided ? words.timeline.guided : words.timeline[one.what] ?? one.what;
+    say(row, "what", filled(sentence, { ...one, result, step: guided ? guided.condition : stepNamed(one.step, page) }));
   });
 }
 
 function stepNamed(id, page) {
-  const { steps, guidance } = page.plan;
-  const said = guidance.find((one) => one.id === id);
-  if (said) return filled(page.words.say.guided, said);
+  const { steps } = page.plan;
   const known = [...steps, ...page.words.plan.steps].find((step) => step.id === id);
   return known?.text ?? id ?? "";
 }

@@ -73,7 +73,7 @@ function draw(row, person, kase, page) {
   const isMe = person.at !== "" && person.at === page.seat;
   row.dataset.channel = person.channel;
   row.dataset.leg = person.leg;
-  say(row, "av", person.role || person.who.slice(0, isService(person) ? 3 : 1));
+  say(row, "av", person.role || sign(person, person.who, words));
   say(row, "who", person.who + (isMe ? ` · ${words.say.you}` : ""));
   const what = person.party === "seat" ? words.role[person.role] ?? "" : person.relation || (words.party[person.kind] ?? "");
   const moves = person.to && person.to !== person.room ? words.say.moves : "";
@@ -96,6 +96,11 @@ function draw(row, person, kase, page) {
   drop.dataset.do = "drop";
 }
 
+/** In one or three characters who it is: 120, or how they stand to the elder. */
+function sign(one, name, words) {
+  return isService(one) ? name.slice(0, 3) : (one.relation || words.party[one.kind] || name).slice(0, 1);
+}
+
 /** A call that has brought nobody yet, or nobody at all. */
 function drawCall(row, leg, kase, page) {
   const { words } = page;
@@ -103,7 +108,7 @@ function drawCall(row, leg, kase, page) {
   const nth = kase.legs.filter((one) => one.party === leg.party && one.asked <= leg.asked).length;
   row.dataset.leg = leg.id;
   row.dataset.party = leg.party;
-  say(row, "av", leg.name.slice(0, isService(leg) ? 3 : 1));
+  say(row, "av", sign(leg, leg.name, words));
   say(row, "who", titled(leg, words));
   const how = isOver ? words.result[leg.result] : words.leg[leg.state];
   say(row, "how", [how, nth > 1 ? filled(words.say.ordinal, { count: nth }) : ""].filter(Boolean).join(" · "));

@@ -32,6 +32,7 @@ function draw() {
   if (!kase) return;
   page.role = kase.roles.find((one) => one.at !== "" && one.at === page.seat)?.role ?? "";
   main.dataset.role = page.role;
+  main.classList.toggle("led", kase.roles.some((one) => one.role === "A" && one.at !== ""));
   drawBar();
   drawTroubles();
   for (const part of [drawCard, drawNotes, drawRooms, drawCalls, drawComing, drawPlan, drawGuidance, drawTimeline])
@@ -46,7 +47,7 @@ function sentenceOf(leg) {
 }
 
 function drawBar() {
-  tickFrom(byId("clock"), kase.closed ? null : kase.since);
+  tickFrom(byId("case-clock"), kase.closed ? null : kase.since);
   const kind = words.kind[kase.kind] ?? "";
   say(byId("opened"), "", [kind, filled(words.say.opened, { at: page.clock(kase.since) })].filter(Boolean).join(" · "));
   rows.show(byId("posts"), "post", kase.roles, (one) => one.role, (row, one) => {

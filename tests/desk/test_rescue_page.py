@@ -95,7 +95,7 @@ def test_who_it_is_is_read_out_and_confirmed_with_one_press(at: Seats, case: Cas
     for page in (a, b):
         card = page.locator("#card")
         for known in (
-            "测试老人甲、女、82 岁、独居", "魏都区文峰街道春秋小区", "7 号楼2 单元4 层402 室",
+            "测试老人甲、女、82 岁、独居", "魏都区文峰街道春秋小区", "7 号楼 2 单元 4 层 402 室",
             "春秋广场公交站东 50 米", "南门进，直行左转第二栋，电梯可放担架", "0374-0000041",
         ):  # fmt: skip
             expect(card).to_contain_text(known)
@@ -237,7 +237,7 @@ def test_one_key_calls_everybody_and_each_shows_its_own_result(at: Seats, case: 
     expect(contacts.nth(0)).to_contain_text("无人接听")
     expect(contacts.nth(1)).to_contain_text("已接通")
     expect(contacts.nth(2)).to_contain_text("振铃")
-    expect(contacts.nth(3)).to_contain_text("忙")
+    expect(contacts.nth(3)).to_contain_text("占线")
     again = a.locator("#in-side li.failed", has_text="测试女儿").get_by_role("button", name="再拨")
     again.click()
     until(case, lambda it: sum(leg.party == "contact/1" for leg in it.legs) == 2, a)
@@ -321,7 +321,7 @@ def test_the_plan_leads_each_seat_to_its_next_step(at: Seats, case: Case) -> Non
     expect(a.locator("#guidance")).to_be_hidden()
     b.locator("#conditions").get_by_role("button").first.click()
     expect(b.locator("#lines li").first).to_have_text("我在这儿，我不挂电话。")
-    expect(a.locator("#timeline li").first).to_contain_text("指导：害怕、慌张")
+    expect(a.locator("#timeline li").first).to_contain_text("admin 指导：害怕、慌张")
 
 
 # ── what must not be missed ──────────────────────────────────────────────────────────────────────
@@ -488,7 +488,7 @@ def test_what_matters_needs_no_scrolling_on_a_small_screen(at: Seats, case: Case
         page.set_viewport_size({"width": 1366, "height": 768})
         assert page.evaluate("document.documentElement.scrollHeight") <= 768
         for what in (
-            "#clock", "#card [data-f=door]", "#card [data-f=route]", "#card [data-f=condition]",
+            "#case-clock", "#card [data-f=door]", "#card [data-f=route]", "#card [data-f=condition]",
             "#coming li", ".service", "#call-all", "#contacts li", "#step", "#tick-next", "#note",
             "#in-elder li", "#in-side li", "#timeline li",
         ):  # fmt: skip
