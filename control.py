@@ -299,7 +299,9 @@ class Controller:
         wanted = [("kind", kind) for kind in kinds]
         while True:
             try:
-                async with self._http().ws_connect("/feed", params=wanted, heartbeat=5) as socket:
+                async with self._http().ws_connect(
+                    "/feed", params=wanted, heartbeat=5, max_msg_size=0
+                ) as socket:
                     async for message in socket:
                         if message.type is not WSMsgType.TEXT:
                             break

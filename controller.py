@@ -50,6 +50,7 @@ from workflows.commands import (
     PauseSeat,
     RenewContacts,
     ResumeSeat,
+    TakeBackCaller,
     TalkPrivately,
 )
 from workflows.errors import StoreDown
@@ -197,8 +198,8 @@ def taken_by(
             case RecordingMade() | RecordingFailed() if case_of(event.case_id):
                 return await emergencies.leg_recorded(event)
         case = await (emergencies if emergencies.takes(event) else runner).handle(event, because)
-        if isinstance(event, NameCaller):
-            emergencies.read_cards(event.case_id, event.elder_id)
+        if isinstance(event, NameCaller | TakeBackCaller):
+            emergencies.read_cards(event.case_id)
         return case
 
     return tell

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ from telephony.messages.sender import Sender
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of
 from telephony.rescue_steps import StepHangs, Steps
-from workflows import emergency, reminders
+from workflows import closing, emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
 from workflows.commands import (
@@ -44,7 +45,7 @@ from workflows.commands import (
 )
 from workflows.effects import RaiseAlarm, SendMessage
 from workflows.emergency_facts import Emergency
-from workflows.errors import NotFound, StoreDown
+from workflows.errors import NotFound, StoreDown, TelephonyDown
 from workflows.events import (
     CallKept,
     CardsRead,
@@ -124,6 +125,7 @@ class Emergencies:
         self._cards_of: Final = cards_of
         self._is_practice: Final = is_practice
         self._reading: Final[set[asyncio.Task[None]]] = set()
+        self._cards_read: Final[dict[str, asyncio.Task[None]]] = {}
         self._store: Final = store
         self._picture: Final = picture
         self._clock: Final = clock
@@ -160,17 +162,22 @@ class Emergencies:
             self.read_cards(event.case_id)
         return case
 
-    def read_cards(self, case_id: str, elder_id: int | None = None) -> None:
+    def read_cards(self, case_id: str) -> None:
         """Read who the elder is, by the number that called or as a seat has said; soon, and again
         and again while the database is away: nothing of the rescue waits for it."""
         if self._journal.case(case_id) is None:
             return
-        self._in_background(self._read_cards(case_id, elder_id))
+        # What was begun before is older than what is read now.
+        if before := self._cards_read.pop(case_id, None):
+            before.cancel()
+        self._cards_read[case_id] = self._in_background(self._read_cards(case_id))
 
-    async def _read_cards(self, case_id: str, elder_id: int | None) -> None:
+    async def _read_cards(self, case_id: str) -> None:
         while (case := self._journal.case(case_id)) is not None:
             try:
-                cards = await self._cards_of(case.caller, elder_id)
+                cards = await self._cards_of(
+                    case.caller, await self._named(case_id)
+                )  # fmt: skip
             except StoreDown as down:
                 logger.warning("whose emergency %s is, is read later: %s", case_id, down)
                 await asyncio.sleep(CARDS_AGAIN_S)
@@ -180,6 +187,12 @@ class Emergencies:
                 return
             await self.handle(CardsRead(case_id=case_id, at=self._clock.now(), cards=cards))
             return
+
+    async def _named(self, case_id: str) -> int | None:
+        """The elder whom a seat has named as the one who calls, before or in the emergency."""
+        call = await SqlFlightLog(self._store.database).call(case_id)
+        is_named = call is not None and call.named_by and len(call.elders) == 1
+        return call.elders[0].id if call and is_named else None
 
     async def talk_privately(self, wish: TalkPrivately) -> Any:
         """Join A and B to each other alone, or end that, and note it.
@@ -209,11 +222,18 @@ class Emergencies:
         for case in self._journal.open_cases():
             if case.private_since and case.id not in standing:
                 await self.handle(PrivateTalkOver(case_id=case.id, at=self._clock.now()))
+        for case_id in standing:
+            known = self._journal.case(case_id)
+            if known is None or known.private_since is None:
+                # Nobody is shown that the elder hears nothing: then the elder hears again.
+                with suppress(TelephonyDown):
+                    await private_talk.end(self._ami, case_id)
 
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
+        return task
 
     async def leg_recorded(self, event: RecordingMade | RecordingFailed) -> Any:
         """What became of the recording of a leg; its serial is the leg's id."""
@@ -330,12 +350,20 @@ class Emergencies:
 
     async def _put_away(self, case: Emergency, now: datetime) -> None:
         """In practice robots sit at the seats, and they write no record."""
-        if case.news_at or case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
+        record = case.closing.record
+        is_a_persons = record.by != PRACTICE if record else case.news_at is not None
+        if is_a_persons or case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
             return
         said: dict[str, Any] = {"case_id": case.id, "at": now, "by": PRACTICE}
-        await self.handle(WriteRecord(**said, text=PRACTICE))
-        await self.handle(CloseCase(**said, outcome=CaseOutcome.TEST, changes=PRACTICE))
-        await self.handle(FollowUp(**said, text=PRACTICE))
+        wishes = (
+            WriteRecord(**said, text=PRACTICE),
+            CloseCase(**said, outcome=CaseOutcome.TEST, changes=PRACTICE),
+            FollowUp(**said, text=PRACTICE),
+        )
+        # What a stop in between has left is gone on with.
+        done = list(closing.State).index(case.closing.state)
+        for wish in wishes[done:]:
+            await self.handle(wish)
 
     def _doubted(self, case_id: str, is_so: bool) -> None:
         """Show that a case is not in our hands, or is again."""

@@ -42,7 +42,7 @@ from workflows.errors import NotAllowed, NotFound, TelephonyDown
 
 logger = logging.getLogger(__name__)
 
-LONGEST_S: Final = 600.0
+LONGEST_S: Final = 90.0
 """A talk that is forgotten ends then: the elder has heard nobody for so long."""
 LOOKS_PER_S: Final = 4
 BEGINS_S: Final = 2.0

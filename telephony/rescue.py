@@ -165,7 +165,7 @@ class Rescue:
         for case_id in set(there) & ours.keys():
             persons = people_on(channels, await self._members(case_id, rooms))
             is_so = {(person.leg, person.room) for person in persons}
-            known = {(person.leg, person.room) for person in ours[case_id].people}
+            known = {(one.leg, one.moves_to or one.room) for one in ours[case_id].people}
             if differs := is_so ^ known:
                 differing.add((case_id, frozenset(leg for leg, _ in differs)))
         return frozenset(differing)

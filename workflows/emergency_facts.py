@@ -133,7 +133,7 @@ def record(case: Emergency, event: Event) -> Emergency:
             return replace(case, silent_since=None)
         case PersonJoined(person=person):
             others = tuple(one for one in case.people if one.leg != person.leg)
-            return with_people(case, (*others, person), event.at)
+            return with_people(case, (*others, on_the_way(case, person)), event.at)
         case PersonLeft():
             return without(case, event)
         case TookOver():
@@ -169,6 +169,13 @@ def with_people(case: Emergency, people: tuple[Person, ...], at: datetime) -> Em
     ]
     kept = tuple(replace(one, is_muted=one.leg in muted) for one in people)
     return replace(case, people=kept, visits=tuple(visits))
+
+
+def on_the_way(case: Emergency, person: Person) -> Person:
+    """Whoever came into a room and was meanwhile asked for in the other one is on the way there."""
+    before = next((one for one in case.people if one.leg == person.leg), person)
+    is_there = before.moves_to in ("", person.room)
+    return person if is_there else replace(person, moves_to=before.moves_to)
 
 
 def without(case: Emergency, event: PersonLeft) -> Emergency:

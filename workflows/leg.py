@@ -14,11 +14,20 @@ from typing import Final, TypeAlias
 
 from workflows.card import Party, PartyKind
 from workflows.commands import DropLeg
-from workflows.effects import CallParty, CancelDial, Effect, HangUpPerson, MakeRecording
+from workflows.effects import (
+    CallParty,
+    CancelDial,
+    Effect,
+    EndAlarm,
+    HangUpPerson,
+    MakeRecording,
+    RaiseAlarm,
+)
 from workflows.events import (
     DialAttempted,
     DialFailed,
     DialLost,
+    ElderGone,
     Event,
     LegAnswered,
     LegOver,
@@ -51,6 +60,7 @@ class Trigger(Enum):
     ANSWERED = "answered"
     JOINED = "joined"
     DROPPED = "dropped"
+    WITHDRAWN = "dropped before anybody was called, or when nobody knows whether"
     LOST = "lost"
     ENDED = "ended"
     RECORDED = "recorded"
@@ -133,8 +143,12 @@ def classify(leg: Leg, event: Event) -> Trigger:
             return Trigger.JOINED
         case DialAttempted():
             return Trigger.SENT
+        case DropLeg() if leg.state is State.UNCERTAIN or is_unsent(leg):
+            return Trigger.WITHDRAWN
         case DropLeg():
             return Trigger.DROPPED
+        case ElderGone() if is_unsent(leg):
+            return Trigger.ENDED
         case LegOver():
             return Trigger.ENDED
         case DialFailed() if leg.answered_at is None:
@@ -156,29 +170,54 @@ def sent(leg: Leg, event: Event) -> LegOutcome:
 
 def ring(leg: Leg, event: Event) -> LegOutcome:
     assert isinstance(event, LegRang)
-    return replace(leg, rang_at=leg.rang_at or event.at, channel=event.channel), ()
+    return replace(leg, rang_at=leg.rang_at or event.at, channel=event.channel), certain(leg)
 
 
 def answer(leg: Leg, event: Event) -> LegOutcome:
     """It answered, perhaps in the very moment in which a seat dropped it."""
     assert isinstance(event, LegAnswered)
+    ends = certain(leg)
     leg = replace(leg, answered_at=leg.answered_at or event.at, channel=event.channel)
-    return leg, hang_up(leg) if leg.is_dropped else ()
+    return leg, (*ends, *(hang_up(leg) if leg.is_dropped else ()))
 
 
 def join(leg: Leg, event: Event) -> LegOutcome:
     assert isinstance(event, PersonJoined)
+    ends = certain(leg)
     leg = replace(
         leg,
         channel=event.person.leg,
         answered_at=leg.answered_at or event.at,
         joined_at=leg.joined_at or event.at,
     )
-    return leg, hang_up(leg) if leg.is_dropped else ()
+    return leg, (*ends, *(hang_up(leg) if leg.is_dropped else ()))
 
 
 def drop(leg: Leg, event: Event) -> LegOutcome:
     return replace(leg, is_dropped=True), hang_up(leg)
+
+
+def withdraw(leg: Leg, event: Event) -> LegOutcome:
+    ended, effects = end(replace(leg, is_dropped=True), event)
+    return ended, (*hang_up(leg), *effects)
+
+
+def lose(leg: Leg, event: Event) -> LegOutcome:
+    """Shown, and never repeated by itself: pressing again calls again."""
+    assert isinstance(event, DialLost)
+    when = event.attempted_at.strftime("%H:%M:%S")
+    text = f"{event.case_id}: {leg.name} {when}"
+    return leg, (RaiseAlarm(key=uncertain(leg), kind="perhaps called", text=text),)
+
+
+def uncertain(leg: Leg) -> str:
+    """The key of the alarm that nobody knows whether somebody was called."""
+    case_id, _, number = leg.id.rpartition("-")
+    return f"perhaps called/{case_id}/{number}"
+
+
+def certain(leg: Leg) -> tuple[Effect, ...]:
+    return (EndAlarm(key=uncertain(leg)),) if leg.state is State.UNCERTAIN else ()
 
 
 def hang_up(leg: Leg) -> tuple[Effect, ...]:
@@ -192,11 +231,11 @@ def hang_up(leg: Leg) -> tuple[Effect, ...]:
 def end(leg: Leg, event: Event) -> LegOutcome:
     """Over. What was said in a room is recorded, and the recording is made now."""
     at = max(event.at, leg.answered_at or leg.asked_at)
-    leg = replace(leg, ended_at=at, result=result_of(leg, event))
+    ended = replace(leg, ended_at=at, result=result_of(leg, event))
     if leg.joined_at is None:
-        return leg, ()
+        return ended, certain(leg)
     recording = MakeRecording(serial=leg.id, began_at=leg.joined_at)
-    return replace(leg, is_recording_due=True), (recording,)
+    return replace(ended, is_recording_due=True), (*certain(leg), recording)
 
 
 def result_of(leg: Leg, event: Event) -> LegResult:
@@ -239,7 +278,8 @@ TABLE: Final[Table[State, Trigger, Leg]] = {
         ANSWERED = ANSWER,
         JOINED   = JOIN,
         DROPPED  = Rule(State.ASKED, drop),
-        LOST     = Rule(State.UNCERTAIN),
+        WITHDRAWN = Rule(State.OVER, withdraw),
+        LOST     = Rule(State.UNCERTAIN, lose),
         ENDED    = END,
     ),
     State.RINGING: rows(
@@ -247,14 +287,14 @@ TABLE: Final[Table[State, Trigger, Leg]] = {
         ANSWERED = ANSWER,
         JOINED   = JOIN,
         DROPPED  = Rule(State.RINGING, drop),
-        LOST     = Rule(State.UNCERTAIN),
+        LOST     = Rule(State.UNCERTAIN, lose),
         ENDED    = END,
     ),
     State.ANSWERED: rows(
         State.ANSWERED,
         JOINED   = JOIN,
         DROPPED  = Rule(State.ANSWERED, drop),
-        LOST     = Rule(State.UNCERTAIN),
+        LOST     = Rule(State.UNCERTAIN, lose),
         ENDED    = END,
     ),
     State.THERE: rows(
@@ -268,7 +308,7 @@ TABLE: Final[Table[State, Trigger, Leg]] = {
         RANG     = Rule(State.RINGING, ring),
         ANSWERED = ANSWER,
         JOINED   = JOIN,
-        DROPPED  = Rule(State.UNCERTAIN, drop),
+        WITHDRAWN = Rule(State.OVER, withdraw),
         ENDED    = END,
     ),
     State.OVER: rows(State.OVER, RECORDED=Rule(State.OVER, keep)),
@@ -281,6 +321,15 @@ def take(leg: Leg, event: Event) -> LegOutcome:
     rule = rule_for(TABLE, leg.state, classify(leg, event), event)
     after, effects = rule.action(leg, event)
     return replace(after, state=rule.to), effects
+
+
+def is_unsent(leg: Leg) -> bool:
+    return leg.state is State.ASKED and leg.sent_at is None
+
+
+def is_under_way(leg: Leg) -> bool:
+    """Whether calling the same party now would call them twice, as far as anybody knows."""
+    return is_open(leg) and not leg.is_dropped and leg.state is not State.UNCERTAIN
 
 
 def is_open(leg: Leg) -> bool:

@@ -8,10 +8,8 @@ from typing import Final
 
 from workflows import closing
 from workflows.emergency_facts import Emergency, State
+from workflows.rescue_work import NO_FOLLOW_UP, NO_NEWS, NO_RECORD
 
-NO_NEWS: Final = "no news"
-NO_RECORD: Final = "no record"
-NO_FOLLOW_UP: Final = "no follow-up"
 NEWS_WITHIN: Final = timedelta(minutes=10)
 """A case on which nobody of the centre has done anything for so long (EMG-24)."""
 RECORD_WITHIN: Final = timedelta(minutes=30)

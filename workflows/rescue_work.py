@@ -57,8 +57,14 @@ from workflows.machine import Outcome
 MAX_LEGS: Final = 200
 MAX_NOTES: Final = 300
 MAX_TICKS: Final = 300
+MAX_MESSAGES: Final = 100
 MAX_TEXT: Final = 1000
 """Characters of one note."""
+
+NO_NEWS: Final = "no news"
+NO_RECORD: Final = "no record"
+NO_FOLLOW_UP: Final = "no follow-up"
+"""What somebody is reminded of; `workflows.reminders` says when."""
 
 Done = Outcome[Emergency]
 
@@ -76,9 +82,12 @@ def step(case: Emergency, event: Event) -> Done:
 
 
 def told(case: Emergency, wish: Command) -> Done:
-    """Somebody has done something: what they were reminded of may be reminded of anew."""
-    ends = tuple(EndAlarm(key=reminder_of(case, what)) for what in case.reminded)
-    return replace(case, news_at=wish.at, reminded=()), ends
+    """Somebody has done something: that is news, or what somebody was reminded of."""
+    done = {NO_NEWS: True, NO_RECORD: isinstance(wish, WriteRecord)}
+    done[NO_FOLLOW_UP] = isinstance(wish, FollowUp)
+    ends = tuple(EndAlarm(key=reminder_of(case, one)) for one in case.reminded if done.get(one))
+    rest = tuple(one for one in case.reminded if not done.get(one))
+    return replace(case, news_at=wish.at, reminded=rest), ends
 
 
 def reminder_of(case: Emergency, what: str) -> str:
@@ -90,8 +99,10 @@ def reminder_of(case: Emergency, what: str) -> str:
 
 def take_in(case: Emergency, event: Event) -> Done:
     match event:
-        case PrivateTalkOver() | ElderGone():
+        case PrivateTalkOver():
             return replace(case, private_since=None), ()
+        case ElderGone():
+            return elder_gone(case, event)
         case CardsRead(cards=cards):
             return replace(case, cards=cards), ()
         case LegRang() | LegAnswered() | LegOver() | DialAttempted() | DialFailed() | DialLost():
@@ -107,6 +118,16 @@ def take_in(case: Emergency, event: Event) -> Done:
             return replace(case, reminded=(*case.reminded, what)), (alarm,)
         case _:
             return case, ()
+
+
+def elder_gone(case: Emergency, event: ElderGone) -> Done:
+    """Who was asked for and not called yet cannot be any more: that is said, and not left open."""
+    effects: list[Effect] = []
+    for leg in case.legs:
+        moved, asked = legs.take(leg, event)
+        case = with_leg(case, moved)
+        effects += asked
+    return replace(case, private_since=None), tuple(effects)
 
 
 def move_leg(case: Emergency, leg_id: str, event: Event) -> Done:
@@ -175,7 +196,7 @@ def call_parties(case: Emergency, wish: CallParties) -> Done:
     for key in dict.fromkeys(wish.parties):
         if key not in known:
             raise NotFound(f"nobody on the card is called {key!r}; choose one who is on it")
-        if any(one.party == key and legs.is_open(one) for one in case.legs):
+        if any(one.party == key and legs.is_under_way(one) for one in case.legs):
             continue
         case, asked = call_one(case, known[key], wish)
         effects.append(asked)
@@ -201,19 +222,24 @@ def call_one(case: Emergency, party: Party, wish: CallParties) -> tuple[Emergenc
 
 
 def send_card(case: Emergency, wish: SendCard) -> Done:
-    """The card with the newest note, to each of them; who has it already gets it anew."""
+    """The card with the newest note, to each of them who has a number and not just this text."""
     known = {party.key: party for party in parties_of(case)}
+    if unknown := [key for key in wish.parties if key not in known]:
+        raise NotFound(f"nobody on the card is called {unknown[0]!r}; choose one who is on it")
+    wanted = [known[key] for key in dict.fromkeys(wish.parties) if known[key].numbers]
+    if not wanted:
+        raise NotAllowed("none of them has a number; tell it on the telephone")
     card = card_of(case)
-    condition = case.notes[-1].text if case.notes else ""
-    text = read_out(card, condition) if card else ""
+    text = read_out(card, case.notes[-1].text if case.notes else "") if card else ""
     written, effects = list(case.messages), list[Effect]()
-    for key in dict.fromkeys(wish.parties):
-        if key not in known:
-            raise NotFound(f"nobody on the card is called {key!r}; choose one who is on it")
-        number = next(iter(known[key].numbers), "")
+    for party in wanted:
+        if any((one.to, one.text) == (party.numbers[0], text) for one in written):
+            continue
+        if len(written) >= MAX_MESSAGES:
+            raise NotAllowed(f"this case has {MAX_MESSAGES} messages; tell it on the telephone")
         message, asked = messages.write(
             case.id, len(written) + 1,
-            to=number, name=known[key].name, text=text, channels=wish.channels, at=wish.at,
+            to=party.numbers[0], name=party.name, text=text, channels=wish.channels, at=wish.at,
         )  # fmt: skip
         written.append(message)
         effects += asked
@@ -306,10 +332,14 @@ def go_aside(case: Emergency) -> Done:
 
 
 def keep_company(case: Emergency) -> Done:
-    """When the last seat leaves the elder, those aside come in, with everybody they talk to."""
+    """When the last seat leaves the elder, those aside come in, with everybody they talk to; and
+    when A is gone, so does whoever A talked to: they are not left to the music."""
     aside = tuple(one for one in case.people if (one.moves_to or one.room) == SIDE)
-    is_over = case.state is State.CLOSED
-    if is_over or with_elder(case) or not any(one.party == "seat" for one in aside):
+    if case.state is State.CLOSED or not aside:
+        return case, ()
+    has_seat = any(one.party == "seat" for one in aside)
+    has_leader = bool(case.roles and case.roles[0].leg)
+    if (with_elder(case) or not has_seat) and (has_seat or has_leader):
         return case, ()
     return moved(case, aside, ELDERS)
 

@@ -209,7 +209,7 @@ def one_test(place: Place) -> Iterator[Place]:
     place.elsewhere.hang_up_all()
     place.carrier.observer.assert_idle()
     place.observer.assert_idle()
-    for kind in ("ring", "call", "in"):
+    for kind in ("ring", "call", "leg", "in"):
         assert not place.noted(kind)
     place.centre.cli("database deltree rescue/contact")
 

@@ -488,8 +488,8 @@ def test_what_matters_needs_no_scrolling_on_a_small_screen(at: Seats, case: Case
         page.set_viewport_size({"width": 1366, "height": 768})
         assert page.evaluate("document.documentElement.scrollHeight") <= 768
         for what in (
-            "#case-clock", "#card [data-f=door]", "#card [data-f=route]", "#card [data-f=condition]",
-            "#coming li", ".service", "#call-all", "#contacts li", "#step", "#tick-next", "#note",
+            "#case-clock", "#card [data-f=door]", "#card [data-f=route]",
+            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#contacts li", "#step", "#tick-next", "#note",
             "#in-elder li", "#in-side li", "#timeline li",
         ):  # fmt: skip
             box = page.locator(what).first.bounding_box()

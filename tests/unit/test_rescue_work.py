@@ -43,7 +43,7 @@ from workflows.effects import (
     SendMessage,
 )
 from workflows.emergency import begin, is_over, is_wanted, step, unsent
-from workflows.emergency_facts import Emergency
+from workflows.emergency_facts import Emergency, with_elder
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CardsRead,
@@ -66,14 +66,8 @@ from workflows.events import (
     PersonLeft,
     RoomOpened,
 )
-from workflows.reminders import (
-    NEWS_WITHIN,
-    NO_FOLLOW_UP,
-    NO_NEWS,
-    NO_RECORD,
-    RECORD_WITHIN,
-    overdue,
-)
+from workflows.reminders import NEWS_WITHIN, RECORD_WITHIN, overdue
+from workflows.rescue_work import NO_FOLLOW_UP, NO_NEWS, NO_RECORD
 
 CASE: Final = "n-1.1"
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
@@ -427,12 +421,63 @@ def test_the_card_goes_to_those_who_have_a_number(case: Emergency) -> None:
     sent = of(SendMessage, asked)
     assert [one.to for one in sent] == ["+8613800000111", "+8613800000333"]
     assert all("测试老人" in one.text and "右髋痛" in one.text for one in sent)
+    _, again = play(case, wish)
+    assert of(SendMessage, again) == [], "a second press says nothing twice"
+    news = replace(note, note_id="2", text="不清醒")
     for wrong, said in (
         (replace(wish, channels=()), "no channel is set up"),
-        (replace(wish, parties=("contact/3",)), "no number"),
+        (replace(wish, parties=("contact/3",)), "none of them has a number"),
     ):
         with pytest.raises(NotAllowed, match=said):
-            play(case, wrong)
+            play(case, news, wrong)
+
+
+def test_who_was_asked_for_and_not_called_yet_is_not_left_open(case: Emergency) -> None:
+    """The telephone system is away: the press is taken back, or the elder's line ends first."""
+    drop = DropLeg(case_id=CASE, at=NOW, by="甲", leg=L1)
+    undone, _ = play(case, call("ambulance"), drop)
+    assert undone.legs[0].result is LegResult.CANCELLED
+    _, asked = play(undone, call("ambulance"))
+    assert of(CallParty, asked), "120 can be called still"
+    ended, _ = play(case, call("ambulance"), ElderGone(case_id=CASE, at=NOW), PAPERS[0])
+    assert ended.legs[0].result is LegResult.FAILED
+    play(ended, PAPERS[1])
+
+
+def test_a_call_of_unknown_fate_keeps_nobody_from_calling_again(case: Emergency) -> None:
+    lost = DialLost(case_id=CASE, at=NOW, effect=L1, attempted_at=NOW, seats_there=1)
+    attempted = DialAttempted(case_id=CASE, at=NOW, effect=L1)
+    case, asked = play(case, call("ambulance"), attempted, lost)
+    (alarm,) = of(RaiseAlarm, asked)
+    assert alarm.kind == "perhaps called"
+    _, again = play(case, call("ambulance"))
+    assert [one.id for one in of(CallParty, again)] == [L2]
+    dropped, asked = play(case, DropLeg(case_id=CASE, at=NOW, by="甲", leg=L1))
+    assert dropped.legs[0].state is legs.State.OVER
+    assert alarm.key in {one.key for one in of(EndAlarm, asked)}
+
+
+def test_when_a_is_lost_aside_whom_a_talked_to_comes_to_b(case: Emergency) -> None:
+    case, _ = play(case, call("ambulance"), left("1"), seat("1", "side"), helper("p1", L1))
+    case, asked = play(case, left("1", is_gone=True))
+    assert [(one.channels, one.room) for one in of(MovePeople, asked)] == [(("p1",), "elder")]
+    # Goes to the elder by choice: then the helper waits aside.
+    case, _ = play(case, helper("p1", L1))
+    assert with_elder(case)
+
+
+def test_a_who_was_called_back_on_the_way_aside_is_moved_once_more_and_no_further(
+    case: Emergency,
+) -> None:
+    case, _ = play(case, call("ambulance"), left("1"))
+    case, asked = play(case, left("2"), left("2", is_gone=True))
+    assert [one.room for one in of(MovePeople, asked)] == ["elder"]
+    case, asked = play(case, seat("1", "side"))
+    assert not of(MovePeople, asked), "the way back is asked for already"
+    case, asked = play(case, left("1"), seat("1"))
+    assert not of(MovePeople, asked)
+    assert case.roles[0].leg == "1"
+    assert {(one.room, one.moves_to) for one in case.people} == {("elder", "")}
 
 
 def test_every_order_of_facts_leaves_a_leg_that_ends(case: Emergency) -> None:
