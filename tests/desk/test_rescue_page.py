@@ -489,8 +489,8 @@ def test_what_matters_needs_no_scrolling_on_a_small_screen(at: Seats, case: Case
         assert page.evaluate("document.documentElement.scrollHeight") <= 768
         for what in (
             "#case-clock", "#card [data-f=door]", "#card [data-f=route]",
-            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#contacts li", "#step", "#tick-next", "#note",
-            "#in-elder li", "#in-side li", "#timeline li",
+            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#contacts li",
+            "#step", "#tick-next", "#note", "#in-elder li", "#in-side li", "#timeline li",
         ):  # fmt: skip
             box = page.locator(what).first.bounding_box()
             assert box, what
