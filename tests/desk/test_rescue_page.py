@@ -394,6 +394,59 @@ def test_while_the_controller_is_away_a_press_says_to_use_the_telephone(
     until(case, lambda it: it.legs, a)
 
 
+# ── unheard by the elder, the card as a message, and the end ─────────────────────────────────────
+
+
+@pytest.mark.row("EMG-09")
+def test_while_both_seats_speak_unheard_both_pages_say_so(at: Seats, case: Case) -> None:
+    a, b = at("1001"), at("1002")
+    a.get_by_role("button", name="与 B 私语").click()
+    for page in (a, b):
+        expect(page.locator("#unheard")).to_contain_text("老人听不到你们", timeout=WITHIN_A_SECOND)
+    b.keyboard.press("p")
+    for page in (a, b):
+        expect(page.locator("#unheard")).to_be_hidden()
+
+
+@pytest.mark.row("EMG-19")
+def test_the_card_goes_to_everybody_with_a_number_as_a_message(at: Seats, case: Case) -> None:
+    a = at("1001")
+    a.keyboard.press("s")
+    until(case, lambda it: len(it.messages) == 4, a)
+    expect(a.locator("#contacts li").first).to_contain_text("短信发送中")
+    expect(a.locator("#send-card")).to_have_attribute("aria-disabled", "true")
+
+
+@pytest.mark.row("EMG-11")
+@pytest.mark.row("EMG-12")
+def test_a_case_is_recorded_closed_and_asked_after_on_its_page(
+    at: Seats, case: Case, centre: Centre
+) -> None:
+    a = at("1001")
+    expect(a.locator("#ending")).to_be_hidden()
+    case.end()
+    ending = a.locator("#ending")
+    ending.get_by_role("button", name="保存救援记录").click()
+    expect(a.locator("#fault")).to_contain_text("必填")
+    ending.get_by_label("救援记录").fill("09:20 120 到场，送市医院，女儿陪同")
+    ending.get_by_role("button", name="保存救援记录").click()
+    expect(ending.get_by_role("button", name="结案")).to_be_visible()
+    listed = a.context.new_page()
+    listed.goto("/rescue")
+    row = listed.locator("#unfinished li", has=listed.locator(f"a[href='/rescue/{case.id}']"))
+    expect(row).to_contain_text("待结案")
+    ending.get_by_label("老人档案的变更").fill("无变更")
+    ending.get_by_text("已救援").click()
+    ending.get_by_role("button", name="结案").click()
+    expect(row).to_contain_text("待回访")
+    ending.get_by_label("老人现在怎样？").fill("已出院，能下床")
+    ending.get_by_role("button", name="保存").click()
+    expect(row).to_have_count(0)
+    expect(ending).to_contain_text("已出院，能下床")
+    for said in ("写救援记录", "结案：无变更", "回访：已出院"):
+        expect(a.locator("#timeline")).to_contain_text(said)
+
+
 # ── the way there, the list and the wall ─────────────────────────────────────────────────────────
 
 
@@ -487,11 +540,13 @@ def test_what_matters_needs_no_scrolling_on_a_small_screen(at: Seats, case: Case
         page = at(seat)
         page.set_viewport_size({"width": 1366, "height": 768})
         assert page.evaluate("document.documentElement.scrollHeight") <= 768
-        for what in (
+        wanted = [
             "#case-clock", "#card [data-f=door]", "#card [data-f=route]",
-            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#contacts li", "#step", "#tick-next", "#note",
-            "#in-elder li", "#in-side li", "#timeline li",
-        ):  # fmt: skip
+            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#step",
+            "#tick-next", "#note", "#in-elder li", "#in-side li", "#timeline li",
+        ]  # fmt: skip
+        # B sees what to say where A has the list of contacts.
+        for what in (*wanted, "#contacts li" if seat == "1001" else "#conditions button"):
             box = page.locator(what).first.bounding_box()
             assert box, what
             assert box["y"] >= 0, (seat, what, box)
