@@ -43,7 +43,7 @@ export function drawRooms(kase, page) {
   const inRoom = (room) => kase.people.filter((one) => roomOf(one) === room);
   const open = kase.legs.filter((leg) => OPEN.includes(leg.state));
   const failed = [...newest.values()].filter((leg) => leg.state === "over" && FAILED.includes(leg.result));
-  const inElder = [{ elder: true }, ...inRoom("elder")];
+  const inElder = [...(kase.closed ? [] : [{ elder: true }]), ...inRoom("elder")];
   const drawPerson = (row, one) => (one.elder ? drawElder(row, kase, page) : draw(row, one, kase, page));
   rows.show(byId("in-elder"), "person-row", inElder, (one) => one.channel ?? "", drawPerson);
   const aside = [...inRoom("side"), ...open, ...failed];

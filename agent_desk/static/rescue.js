@@ -56,11 +56,11 @@ function drawBar() {
   tickFrom(byId("case-clock"), kase.closed ? null : kase.since);
   const kind = words.kind[kase.kind] ?? "";
   say(byId("opened"), "", [kind, filled(words.say.opened, { at: page.clock(kase.since) })].filter(Boolean).join(" · "));
-  rows.show(byId("posts"), "post", kase.roles, (one) => one.role, (row, one) => {
+  rows.show(byId("posts"), "post", kase.closed ? [] : kase.roles, (one) => one.role, (row, one) => {
     const isMe = one.at !== "" && one.at === page.seat;
     say(row, "role", `${one.role} ${words.role[one.role] ?? ""}`);
     say(row, "seat", one.seat ? one.seat + (isMe ? ` · ${words.say.you}` : "") : words.say.missing);
-    row.className = isMe ? "mine" : one.seat || kase.closed ? "" : "vacant";
+    row.className = isMe ? "mine" : one.seat ? "" : "vacant";
   });
   byId("over").hidden = !kase.closed;
   if (kase.closed) say(byId("over"), "at", page.clock(kase.closed));

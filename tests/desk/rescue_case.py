@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -21,6 +22,7 @@ from workflows.commands import (
     WriteRecord,
 )
 from workflows.emergency_facts import Emergency
+from workflows.errors import NotFound
 from workflows.events import (
     CardsRead,
     CaseOutcome,
@@ -182,9 +184,10 @@ class Case:
         self.wish(CloseCase, outcome=CaseOutcome.RESCUED, changes="无变更")
 
     def end(self) -> None:
-        """The elder hangs up, and everybody outside too."""
+        """The elder hangs up, and everybody outside too; nothing for a case that is over."""
         self.ago_s = 0
-        for leg in self.now.legs:
-            if leg.ended_at is None:
-                self.tell(LegOver, effect=leg.id, result=LegResult.UNSEEN)
-        self.tell(ElderGone, uncertain=False)
+        with suppress(NotFound):
+            for leg in self.now.legs:
+                if leg.ended_at is None:
+                    self.tell(LegOver, effect=leg.id, result=LegResult.UNSEEN)
+            self.tell(ElderGone, uncertain=False)

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sql.models import AuditEntry
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, new_home, open_centre, sign_in, signed_in, started_desk
+from tests.desk.looks import LOOKS
 from tests.desk.rescue_case import CARD, Case
 from workflows.card import Card
 from workflows.commands import Mark
@@ -534,19 +535,23 @@ def test_what_matters_needs_no_scrolling_on_a_small_screen(at: Seats, case: Case
     case.call("ambulance", "contact/1", "contact/2", "responder/station")
     case.moved("1001", SIDE).comes("ambulance").rings("contact/1").comes("contact/2", ELDERS)
     case.fails("responder/station", LegResult.BUSY).mark("ambulance", Mark.ON_THE_WAY)
+    case.plan("fall")
     for _ in range(12):
         case.note("右髋痛，不能站")
     for seat in ("1001", "1002"):
         page = at(seat)
         page.set_viewport_size({"width": 1366, "height": 768})
         assert page.evaluate("document.documentElement.scrollHeight") <= 768
+        page.locator("#conditions button").first.evaluate("it => it.click()")
+        expect(page.locator("#lines li")).not_to_have_count(0)
+        page.screenshot(path=LOOKS / f"rescue-{seat}-1366.png")
         wanted = [
             "#case-clock", "#card [data-f=door]", "#card [data-f=route]",
             "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#step",
             "#tick-next", "#note", "#in-elder li", "#in-side li", "#timeline li",
         ]  # fmt: skip
         # B sees what to say where A has the list of contacts.
-        for what in (*wanted, "#contacts li" if seat == "1001" else "#conditions button"):
+        for what in (*wanted, "#contacts li" if seat == "1001" else "#lines li"):
             box = page.locator(what).first.bounding_box()
             assert box, what
             assert box["y"] >= 0, (seat, what, box)
