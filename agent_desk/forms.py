@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_desk.language import gettext as _
 from workflows.commands import Mark
-from workflows.events import CallClass
+from workflows.events import CallClass, CaseOutcome
 
 SHORTEST_PASSWORD: Final = 10
 ROW: Final = re.compile(r"\w+\.\d{1,3}\.\w+")
@@ -236,6 +236,28 @@ class Ticked(Form):
 
 class ChosenCard(Form):
     uid: Key
+
+
+class Private(Form):
+    so: YesNo = "yes"
+
+
+class ChosenMessage(Form):
+    message: Key
+
+
+Report = Annotated[str, BeforeValidator(printable_lines), Field(min_length=1, max_length=4000)]
+
+
+class Record(Form):
+    """How a rescue went, or how the elder is afterwards."""
+
+    text: Report
+
+
+class Closed(Form):
+    outcome: CaseOutcome
+    changes: Report
 
 
 FormT = TypeVar("FormT", bound=Form)

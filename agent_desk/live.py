@@ -115,6 +115,7 @@ class Picture:
         # What is not over and is not told of has come to its end while nobody told us.
         for id_ in [c.id for c in self._closed.values() if not is_over(c)]:
             del self._closed[id_]
+            self._touch("unfinished", id_)
             self._cases_touched.add(id_)
         self._alarms, self._trunks, self._seats = {}, {}, {}
         self._places.clear()
@@ -175,6 +176,7 @@ class Picture:
                 del self._closed[old]
         self._cases_touched.add(case.id)
         self._touch("emergency", case.id)
+        self._touch("unfinished", case.id)
         # Who has which role is shown with the call.
         self._touch("call", case.id)
 
@@ -276,6 +278,9 @@ class Picture:
                 return self._queue(key)
             case "emergency":
                 return self._emergency(key)
+            case "unfinished":
+                left = self._closed.get(key)
+                return live_case.unfinished(left) if left and not is_over(left) else None
             case "alarm":
                 return self._alarms.get(key)
             case "trunk":

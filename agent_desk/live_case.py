@@ -15,6 +15,7 @@ from typing import Any, Final
 from workflows import leg as legs
 from workflows import role as roles_
 from workflows.card import PARTS, Card, Party, missing
+from workflows.closing import follow_up_due
 from workflows.emergency_facts import Emergency, State
 from workflows.events import Owner, Person
 from workflows.leg import SERVICES, Leg
@@ -140,8 +141,39 @@ def whole(case: Emergency, names: Names, alarms: Iterable[Mapping[str, Any]] = (
         "notes": [
             {"id": one.id, "at": ms(one.at), "by": one.by, "text": one.text} for one in case.notes
         ],
+        "private": ms(case.private_since),
+        "messages": [
+            {"id": one.id, "to": one.name, "state": one.state.value} for one in case.messages
+        ],
+        "closing": _closing(case),
         "alarms": [{"key": one["key"], "kind": one["kind"]} for one in alarms],
         "timeline": timeline(case, names),
+    }  # fmt: skip
+
+
+def _closing(case: Emergency) -> Item:
+    """What was written at its end, and by when the elder is to be asked after."""
+    said = {
+        "record": case.closing.record, "changes": case.closing.changes,
+        "asked_after": case.closing.asked_after,
+    }  # fmt: skip
+    return {
+        "state": case.closing.state.value,
+        "outcome": case.closing.outcome.value if case.closing.outcome else "",
+        "due": ms(follow_up_due(case.opened_at)),
+        **{
+            name: {"text": one.text, "by": one.by, "at": ms(one.at)} if one else None
+            for name, one in said.items()
+        },
+    }
+
+
+def unfinished(case: Emergency) -> Item:
+    """For the list: one that the elder has left, and that waits for a person's word."""
+    card = card_of(case)
+    return {
+        "id": case.id, "who": card.name if card else "", "closed": ms(case.closed_at),
+        "state": case.closing.state.value, "due": ms(follow_up_due(case.opened_at)),
     }  # fmt: skip
 
 
@@ -232,6 +264,14 @@ def timeline(case: Emergency, names: Names) -> list[Item]:
         lines.append((case.silent_since, {"what": "silent", "tone": "wait"}))
     if case.closed_at:
         lines.append((case.closed_at, {"what": "closed"}))
+    lines += [
+        (said.at, {"what": what, "by": said.by, "text": said.text, "tone": "act"})
+        for what, said in (
+            ("record", case.closing.record), ("ended", case.closing.changes),
+            ("asked_after", case.closing.asked_after),
+        )
+        if said
+    ]  # fmt: skip
     lines.sort(key=lambda line: line[0], reverse=True)
     return [{"at": ms(at), **entry} for at, entry in lines]
 

@@ -8,8 +8,9 @@ from typing import Any, Final
 from agent_desk import words
 from agent_desk.language import gettext as _
 from workflows.card import PartyKind
+from workflows.closing import MAX_TEXT
 from workflows.commands import Mark
-from workflows.events import LegResult
+from workflows.events import CaseOutcome, LegResult
 
 KINDS: Final = ("fall", "illness", "fire", "gas", "flood", "lost", "no_response", "other")
 
@@ -33,6 +34,8 @@ def case_words() -> Words:
         "wrong": troubles(),
         "alarm": {kind: title for kind, (title, _advice) in words.emergency_alarms().items()},
         "advice": {kind: advice for kind, (_title, advice) in words.emergency_alarms().items()},
+        "message": _message_states(),
+        "outcome": {one.value: words.case_outcome(one.value) for one in CaseOutcome},
         "timeline": _timeline(),
         "why": _reasons(),
         "say": _sentences(),
@@ -48,7 +51,9 @@ def list_words() -> Words:
         "gap": gaps(),
         "service": services(),
         "leg": _leg_states(),
+        "closing": closing_states(),
         "say": {
+            "by": _("until {at}"),
             "unknown": _("Unknown caller"),
             "missing": _("missing"),
             "gaps": _("Not on record: {gaps}"),
@@ -108,6 +113,29 @@ def _leg_states() -> dict[str, str]:
     }
 
 
+def _message_states() -> dict[str, str]:
+    """What became of a message (`workflows.message.State`)."""
+    return {
+        "queued": _("message is being sent"),
+        "waiting": _("message is tried again"),
+        "sent": _("message sent"),
+        "unreported": _("message sent, no report"),
+        "delivered": _("message delivered"),
+        "uncertain": _("message perhaps sent"),
+        "failed": _("message failed"),
+    }
+
+
+def closing_states() -> dict[str, str]:
+    """What a case waits for that the elder has left (`workflows.closing.State`)."""
+    return {
+        "open": _("The rescue record is missing"),
+        "recorded": _("To be closed"),
+        "closed": _("The elder is to be asked after"),
+        "followed up": _("Done"),
+    }
+
+
 def troubles() -> dict[str, str]:
     """What is wrong with an emergency (`agent_desk.live_case.wrong`)."""
     return {
@@ -138,6 +166,9 @@ def _timeline() -> dict[str, str]:
         "guided": _("{by} guides: {step}"),
         "silent": _("Nothing is heard from the elder's line"),
         "closed": _("The elder hung up"),
+        "record": _("{by} wrote the record: {text}"),
+        "ended": _("{by} closed the case: {text}"),
+        "asked_after": _("{by} asked after the elder: {text}"),
     }
 
 
@@ -152,6 +183,8 @@ def _reasons() -> dict[str, str]:
         "only_seat": _("No other seat is with the elder; wait until one is there."),
         "nobody_aside": _("Nobody is aside."),
         "not_here": _("Your seat is in neither room."),
+        "one_seat": _("There is no other seat to speak to."),
+        "all_sent": _("Everybody with a number has been sent the card."),
         "no_leg": _("Nobody outside has answered yet."),
         "nothing_new": _("There is nothing new to tell the elder."),
         "nothing_to_undo": _("There is nothing to undo any more. Hang up instead."),
@@ -195,6 +228,11 @@ def _sentences() -> dict[str, str]:
         "done_of": _("{done} of {all} steps"),
         "opened": _("since {at}"),
         "to_call": _("{count} to call"),
+        "to_send": _("to {count}"),
+        "private": _("The elder hears neither of you"),
+        "speak": _("Speak with {role}, unheard by the elder"),
+        "written": _("{by}, {at}"),
+        "by": _("until {at}"),
         "not_done": _("This did not reach the desk. Press again, or use your telephone."),
     }
 
@@ -213,14 +251,27 @@ def refusal(said: str) -> str:
         "there is no room": _("There is no such room."),
         "no elder": _("This elder does not have the number."),
         "there is no emergency": _("This emergency is over. Its call's page has what is kept."),
+        "the rescue record is missing": _("Write the rescue record first."),
+        "what was changed": _("Say what was changed in the elder's file, or that nothing was."),
+        "how the elder is": _("Write down how the elder is."),
+        "the elder is on the line": _("The elder is on the line still. Close the case after that."),
+        "no message can be sent": _(
+            "No message can be sent from here: no channel is set up. Say it on the telephone."
+        ),
+        "the message has no text": _("Nothing is known that could be sent."),
+        "there is no message": _("There is no such message."),
         "a seat is asked again": _("A seat is called again by hand only in doubt."),
     }
     # The longest beginning says it best.
     fits = [beginning for beginning in known if said.startswith(beginning)]
     if fits:
         return known[max(fits, key=len)]
-    if "has no number" in said:
+    if "has no number" in said or "there is no number" in said:
         return _reasons()["no_number"]
+    if "rings or talks still" in said:
+        return _("Somebody is still being called or spoken to. End that call first.")
+    if " characters; " in said:
+        return _("This is too long: at most %d characters.") % MAX_TEXT
     return _("This is not possible now; the page shows how it stands.")
 
 

@@ -24,13 +24,20 @@ from workflows.commands import (
     CallParties,
     ChooseCard,
     ChoosePlan,
+    CloseCase,
     Command,
     DropLeg,
+    FollowUp,
+    LeaveMessage,
     MarkLeg,
     MovePerson,
     Mute,
+    SendCard,
+    SendMessageAgain,
+    TalkPrivately,
     TickStep,
     WriteNote,
+    WriteRecord,
 )
 from workflows.errors import CarelineError, NotAllowed, NotFound, Outdated, StoreDown
 from workflows.leg import SERVICES
@@ -81,6 +88,15 @@ async def _note_no_agreement(request: web.Request, parties: tuple[str, ...], at:
         logger.warning("that %s has no agreement is on no record: %s", case_id, down)
 
 
+async def send_card(request: web.Request) -> web.StreamResponse:
+    """Send these the card as a text message (EMG-19)."""
+    filled = await forms.read(request, forms.Parties, many=("party",))
+    if filled.form is None:
+        return _unreadable(filled.faults)
+    _case, refused = await _tell(request, SendCard(**_of(request), parties=filled.form.party))
+    return refused or web.json_response({})
+
+
 def _act(kind: type[FormT], command: Callable[[FormT, dict[str, Any]], Command]) -> Handler:
     """The handler that makes one command out of one form."""
 
@@ -115,6 +131,18 @@ tick: Final = _act(
     forms.Ticked, lambda form, of: TickStep(**of, step=form.step, is_done=form.done == YES)
 )
 choose: Final = _act(forms.ChosenCard, lambda form, of: ChooseCard(**of, uid=form.uid))
+private: Final = _act(forms.Private, lambda form, of: TalkPrivately(**of, is_so=form.so == YES))
+message_again: Final = _act(
+    forms.ChosenMessage, lambda form, of: SendMessageAgain(**of, message=form.message)
+)
+message_left: Final = _act(
+    forms.ChosenMessage, lambda form, of: LeaveMessage(**of, message=form.message)
+)
+record: Final = _act(forms.Record, lambda form, of: WriteRecord(**of, text=form.text))
+close: Final = _act(
+    forms.Closed, lambda form, of: CloseCase(**of, outcome=form.outcome, changes=form.changes)
+)
+follow_up: Final = _act(forms.Record, lambda form, of: FollowUp(**of, text=form.text))
 again: Final = _act(forms.Form, lambda _form, of: CallAgain(**of))
 
 
@@ -159,6 +187,8 @@ def _unreadable(faults: Any) -> web.Response:
 
 WISHES: Final[dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]] = {
     "call": call, "drop": drop, "move": move, "mute": mute, "mark": mark, "note": note,
-    "plan": plan, "tick": tick, "card": choose, "again": again,
+    "plan": plan, "tick": tick, "card": choose, "again": again, "private": private,
+    "message": send_card, "message-again": message_again, "message-left": message_left,
+    "record": record, "close": close, "follow-up": follow_up,
 }  # fmt: skip
 """Each wish by the last word of its address."""

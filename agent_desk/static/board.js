@@ -245,6 +245,7 @@ follow({
     drawSoon(kind);
   },
   drop(kind, key) {
+    if (!(kind in items)) return;
     items[kind].delete(key);
     rows.delete(`${kind} ${key}`);
     drawSoon(kind);

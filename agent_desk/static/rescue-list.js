@@ -9,6 +9,11 @@ const words = JSON.parse(main.dataset.words);
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: main.dataset.zone, timeStyle: "medium" });
 const isWall = main.classList.contains("wall-main");
 const cases = new Map();
+const left = new Map();
+const byKind = { emergency: cases, unfinished: left };
+const day = new Intl.DateTimeFormat(document.documentElement.lang, {
+  timeZone: main.dataset.zone, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false,
+});
 const rows = new Rows();
 const TONES = { asked: "wait", ringing: "wait", answered: "wait", uncertain: "alarm", there: "talk" };
 
@@ -16,6 +21,20 @@ function draw() {
   const all = [...cases.values()].sort((a, b) => Number(b.wrong.length > 0) - Number(a.wrong.length > 0) || a.since - b.since);
   rows.show(byId("cases"), "case", all, (one) => one.id, drawCase, byId("none"));
   document.body.classList.toggle("wrong", all.some((one) => one.wrong.length));
+  if (!isWall) drawLeft();
+}
+
+/** Those that wait for a person's word, the oldest first. */
+function drawLeft() {
+  const ones = [...left.values()].sort((a, b) => a.due - b.due);
+  byId("unfinished-card").hidden = !ones.length;
+  rows.show(byId("unfinished"), "left", ones, (one) => one.id, (row, one) => {
+    const name = say(row, "who", one.who || words.say.unknown);
+    if (name.matches("a")) name.href = `/rescue/${encodeURIComponent(one.id)}`;
+    say(row, "at", one.closed === null ? "" : day.format(one.closed));
+    const until = one.state === "closed" ? ` · ${filled(words.say.by, { at: day.format(one.due) })}` : "";
+    say(row, "state", (words.closing[one.state] ?? one.state) + until);
+  });
 }
 
 function drawCase(row, one) {
@@ -57,17 +76,17 @@ function pillOf(it, text, tone) {
 
 follow({
   snapshot({ items }) {
-    cases.clear();
-    for (const { kind, key, item } of items) if (kind === "emergency") cases.set(key, item);
+    for (const known of Object.values(byKind)) known.clear();
+    for (const { kind, key, item } of items) byKind[kind]?.set(key, item);
     draw();
   },
   put(kind, key, item) {
-    if (kind !== "emergency") return;
-    cases.set(key, item);
+    if (!(kind in byKind)) return;
+    byKind[kind].set(key, item);
     draw();
   },
   drop(kind, key) {
-    if (kind === "emergency" && cases.delete(key)) draw();
+    if (byKind[kind]?.delete(key)) draw();
   },
   linked(state) {
     const link = byId("link");

@@ -43,7 +43,7 @@ export function drawRooms(kase, page) {
   const inRoom = (room) => kase.people.filter((one) => roomOf(one) === room);
   const open = kase.legs.filter((leg) => OPEN.includes(leg.state));
   const failed = [...newest.values()].filter((leg) => leg.state === "over" && FAILED.includes(leg.result));
-  const inElder = [{ elder: true }, ...inRoom("elder")];
+  const inElder = [...(kase.closed ? [] : [{ elder: true }]), ...inRoom("elder")];
   const drawPerson = (row, one) => (one.elder ? drawElder(row, kase, page) : draw(row, one, kase, page));
   rows.show(byId("in-elder"), "person-row", inElder, (one) => one.channel ?? "", drawPerson);
   const aside = [...inRoom("side"), ...open, ...failed];
@@ -140,6 +140,18 @@ export function allToCall(kase, page) {
   return kase.parties.filter((one) => !isService(one) && !spoken.has(one.key) && !whyNotCalled(kase, one, page));
 }
 
+/** Whom the card is sent to as a message: everybody with a number who has not been sent it. */
+export function toSend(kase) {
+  const sent = new Set(kase.messages.filter(({ state }) => state !== "failed").map((one) => one.to));
+  return kase.parties.filter((one) => !isService(one) && one.numbers.length && !sent.has(one.name));
+}
+
+function drawMessages(kase, page) {
+  const ones = toSend(kase);
+  say(byId("send-card"), "count", ones.length ? filled(page.words.say.to_send, { count: ones.length }) : "");
+  impossible(byId("send-card"), ones.length ? "" : "all_sent", page);
+}
+
 export function drawCalls(kase, page) {
   const { words } = page;
   const newest = newestLegs(kase);
@@ -154,6 +166,7 @@ export function drawCalls(kase, page) {
   const all = allToCall(kase, page);
   say(byId("call-all"), "count", all.length ? filled(words.say.to_call, { count: all.length }) : "");
   impossible(byId("call-all"), kase.closed ? "closed" : all.length ? "" : "all_called", page);
+  drawMessages(kase, page);
   byId("no-agreement").hidden = kase.card?.has_agreement !== false;
   const others = kase.parties.filter((one) => !isService(one));
   rows.show(byId("contacts"), "contact-row", others, (one) => one.key, (row, one) => {
@@ -161,6 +174,9 @@ export function drawCalls(kase, page) {
     row.dataset.key = one.key;
     say(row, "who", one.name);
     say(row, "how", [one.relation || words.party[one.kind], one.numbers[0]].filter(Boolean).join(" · "));
+    const message = kase.messages.findLast(({ to }) => to === one.name);
+    const isBad = ["failed", "uncertain"].includes(message?.state);
+    say(row, "message", message ? words.message[message.state] ?? message.state : "").className = isBad ? "missing" : "quiet";
     const state = row.querySelector("[data-f=state]");
     state.hidden = !leg;
     if (leg) pill(row, "state", stateOf(leg, words), TONES[leg.state] ?? "");

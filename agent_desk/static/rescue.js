@@ -5,17 +5,21 @@ import { follow } from "/static/feed.js";
 import { Acts } from "/static/rescue-acts.js";
 import { drawCard, drawGuidance, drawNotes, drawPlan, drawTimeline, nextStep } from "/static/rescue-card.js";
 import {
-  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, news, roomOf, titled,
+  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, impossible, news, roomOf, titled, toSend,
 } from "/static/rescue-rooms.js";
+import { drawEnding, sendEnding } from "/static/rescue-ending.js";
 import { keepTicking, setServerTime, tickFrom } from "/static/ticking.js";
 import { tellInTitle } from "/static/title.js";
 
 const main = byId("main");
 const words = JSON.parse(main.dataset.words);
 const clock = new Intl.DateTimeFormat("en-GB", { timeZone: main.dataset.zone, timeStyle: "medium" });
+const day = new Intl.DateTimeFormat(document.documentElement.lang, {
+  timeZone: main.dataset.zone, month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", hour12: false,
+});
 const page = {
   id: main.dataset.case, seat: main.dataset.seat, csrf: main.dataset.csrf, words,
-  mayCall: main.dataset.mayCall === "yes", clock: (ms) => clock.format(ms),
+  mayCall: main.dataset.mayCall === "yes", clock: (ms) => clock.format(ms), day: (ms) => day.format(ms),
   role: "", plan: words.plan, guided: "", choosesKind: false,
 };
 const acts = new Acts(page);
@@ -33,9 +37,11 @@ function draw() {
   page.role = kase.roles.find((one) => one.at !== "" && one.at === page.seat)?.role ?? "";
   main.dataset.role = page.role;
   main.classList.toggle("led", kase.roles.some((one) => one.role === "A" && one.at !== ""));
+  main.classList.toggle("closed", Boolean(kase.closed));
   drawBar();
+  drawPrivate();
   drawTroubles();
-  for (const part of [drawCard, drawNotes, drawRooms, drawCalls, drawComing, drawPlan, drawGuidance, drawTimeline])
+  for (const part of [drawCard, drawNotes, drawRooms, drawCalls, drawComing, drawPlan, drawGuidance, drawTimeline, drawEnding])
     part(kase, page);
   const told = drawNews(kase, page);
   tellInTitle("news", told.length ? sentenceOf(told[0]) : "");
@@ -50,14 +56,27 @@ function drawBar() {
   tickFrom(byId("case-clock"), kase.closed ? null : kase.since);
   const kind = words.kind[kase.kind] ?? "";
   say(byId("opened"), "", [kind, filled(words.say.opened, { at: page.clock(kase.since) })].filter(Boolean).join(" · "));
-  rows.show(byId("posts"), "post", kase.roles, (one) => one.role, (row, one) => {
+  rows.show(byId("posts"), "post", kase.closed ? [] : kase.roles, (one) => one.role, (row, one) => {
     const isMe = one.at !== "" && one.at === page.seat;
     say(row, "role", `${one.role} ${words.role[one.role] ?? ""}`);
     say(row, "seat", one.seat ? one.seat + (isMe ? ` · ${words.say.you}` : "") : words.say.missing);
-    row.className = isMe ? "mine" : one.seat || kase.closed ? "" : "vacant";
+    row.className = isMe ? "mine" : one.seat ? "" : "vacant";
   });
   byId("over").hidden = !kase.closed;
   if (kase.closed) say(byId("over"), "at", page.clock(kase.closed));
+}
+
+/** While A and B speak unheard, both see all the time that the elder hears neither of them. */
+function drawPrivate() {
+  const other = kase.roles.find((one) => one.at !== "" && one.at !== page.seat);
+  const button = byId("private");
+  const isSo = kase.private !== null;
+  button.hidden = !page.role || Boolean(kase.closed);
+  button.setAttribute("aria-pressed", String(isSo));
+  say(button, "what", isSo ? words.say.private : filled(words.say.speak, { role: page.role === "A" ? "B" : "A" }));
+  impossible(button, other || isSo ? "" : "one_seat", page);
+  byId("unheard").hidden = !isSo;
+  tickFrom(byId("unheard").querySelector("[data-f=long]"), kase.private);
 }
 
 // What is wrong with the case itself, and the alarms about it; a role that nobody has is on top.
@@ -158,6 +177,8 @@ const does = {
   },
   card: (button) => acts.send("card", { uid: button.closest("li").dataset.uid }),
   again: () => acts.send("again"),
+  private: () => acts.send("private", { so: kase.private === null ? "yes" : "no" }),
+  "send-card": () => acts.send("message", { party: toSend(kase).map((one) => one.key) }),
   undo: () => acts.undo(),
   "close-fault": () => acts.refuse(""),
 };
@@ -171,7 +192,7 @@ function mark(leg, name) {
   acts.send("mark", { leg, mark: name, so: isSo ? "no" : "yes" });
 }
 
-main.addEventListener("click", (event) => {
+document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   if (button) press(button);
 });
@@ -206,12 +227,20 @@ const keys = {
     if (told) acts.send("mark", { leg: told, mark: "elder told" });
     else acts.refuse(words.why.nothing_new);
   },
+  KeyP: () => !byId("private").hidden && press(byId("private")),
+  KeyS: () => press(byId("send-card")),
   KeyD: () => does["tick-next"](),
   KeyZ: () => acts.undo(),
   KeyN: () => byId("note").focus(),
 };
 
 document.addEventListener("keydown", (event) => {
+  // B writes most of the time, and tells the elder all the same.
+  if (event.altKey && event.code === "KeyE" && kase && !event.repeat) {
+    event.preventDefault();
+    keys.KeyE();
+    return;
+  }
   if (event.ctrlKey || event.altKey || event.metaKey || event.shiftKey || event.repeat || event.isComposing) return;
   if (event.target.matches("input, textarea, select, [contenteditable]")) {
     if (event.key === "Escape") event.target.blur();
@@ -243,6 +272,11 @@ byId("note-form").addEventListener("submit", async (event) => {
   // What was typed since then is the next note.
   note.value = note.value.trim() === text ? "" : note.value.replace(text, "").trim();
   sessionStorage.setItem(KEPT, note.value);
+});
+
+byId("ending").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (kase) sendEnding(event.target, acts);
 });
 
 function newId() {

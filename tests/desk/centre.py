@@ -8,7 +8,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +35,7 @@ from sql.registers import users
 from sql.store import SqlStore
 from telephony.switchboard import SeatNow, Switchboard, TrunkNow
 from workflows import emergency, messages
-from workflows.commands import RenewContacts
+from workflows.commands import RenewContacts, SendCard
 from workflows.effects import RaiseAlarm
 from workflows.events import (
     CallArrived,
@@ -128,8 +128,10 @@ class Centre:
         if isinstance(event, RenewContacts):
             # There is no telephone system that would have to know them.
             return event
-        if isinstance(event, messages.HANDLES):
+        if isinstance(event, messages.HANDLES) and event.case_id in self.messages:
             return self._take_of_message(event)
+        if isinstance(event, SendCard):
+            event = replace(event, channels=("sms",))
         return await self._runner_of(event).handle(event, because)
 
     def _runner_of(self, event: Event) -> Runner:

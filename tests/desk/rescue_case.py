@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from tests.desk.centre import Centre
 from workflows.card import RESCUE, Card, Party, PartyKind
-from workflows.commands import CallParties, ChoosePlan, Mark, MarkLeg, TickStep, WriteNote
+from workflows.commands import (
+    CallParties,
+    ChoosePlan,
+    CloseCase,
+    Mark,
+    MarkLeg,
+    SendCard,
+    TickStep,
+    WriteNote,
+    WriteRecord,
+)
 from workflows.emergency_facts import Emergency
+from workflows.errors import NotFound
 from workflows.events import (
     CardsRead,
+    CaseOutcome,
     DialAttempted,
     DialLost,
     ElderGone,
@@ -20,6 +33,8 @@ from workflows.events import (
     LegOver,
     LegRang,
     LegResult,
+    MessageAttempted,
+    MessageLost,
     Person,
     PersonJoined,
     PersonLeft,
@@ -125,6 +140,14 @@ class Case:
         self.wish(MarkLeg, leg=self.leg(party).id, mark=mark)
         return self
 
+    def card_is_lost(self, party: str) -> str:
+        """Whether this one was sent the card is not known; returns the message's id."""
+        self.wish(SendCard, parties=(party,), channels=("sms",))
+        message = self.now.messages[-1]
+        for fact in (MessageAttempted, MessageLost):
+            self.tell(fact, message=message.id, effect=message.effect)
+        return message.id
+
     # ── what becomes of a call ───────────────────────────────────────────────────────────────
 
     def leg(self, party: str) -> Leg:
@@ -156,10 +179,15 @@ class Case:
         self.seat(extension, room)
         return self
 
+    def close(self) -> None:
+        self.wish(WriteRecord, text="120 到场，送医，女儿陪同")
+        self.wish(CloseCase, outcome=CaseOutcome.RESCUED, changes="无变更")
+
     def end(self) -> None:
-        """The elder hangs up, and everybody outside too."""
+        """The elder hangs up, and everybody outside too; nothing for a case that is over."""
         self.ago_s = 0
-        for leg in self.now.legs:
-            if leg.ended_at is None:
-                self.tell(LegOver, effect=leg.id, result=LegResult.UNSEEN)
-        self.tell(ElderGone, uncertain=False)
+        with suppress(NotFound):
+            for leg in self.now.legs:
+                if leg.ended_at is None:
+                    self.tell(LegOver, effect=leg.id, result=LegResult.UNSEEN)
+            self.tell(ElderGone, uncertain=False)

@@ -19,6 +19,7 @@ from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, sign_in
 from tests.desk.rescue_case import CARD, Case
 from tests.desk.test_calls import fresh_number
+from workflows.commands import WriteRecord
 
 Form = Mapping[str, str]
 Sent = tuple[str, Form]
@@ -101,7 +102,13 @@ class Place:
         if wish == "again":
             case.doubt("B")
         said = {"LEG": case.leg("ambulance").id, "CHANNEL": case.of_seat("1002")}
-        self.case = case
+        if wish.startswith("message-"):
+            said["MESSAGE"] = case.card_is_lost("contact/1")
+        if wish in ("close", "follow-up"):
+            case.end()
+            case.wish(WriteRecord, text="120 到场，送医")
+        if wish == "follow-up":
+            case.close()
         return f"/rescue/{case.id}/{wish}", {k: said.get(v, v) for k, v in form.items()}
 
     def menu(self, path: str) -> Sent:
@@ -140,6 +147,13 @@ FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
             "tick": {"step": "identity"},
             "card": {"uid": "E00000009"},
             "again": {},
+            "private": {"so": "yes"},
+            "message": {"party": "contact/1"},
+            "message-again": {"message": "MESSAGE"},
+            "message-left": {"message": "MESSAGE"},
+            "record": {"text": "120 送医，家属陪同"},
+            "close": {"outcome": "rescued", "changes": "无变更"},
+            "follow-up": {"text": "已出院，能下床"},
         }.items()
     },
     "/elders/new": lambda it: ("/elders/new", {"full_name": "蒋", "numbers": fresh_number()}),

@@ -120,7 +120,8 @@ def test_two_seats_lead_one_rescue_on_one_page(
     # Help is on the way: B is alerted, and ticks that the elder knows.
     a.keyboard.press("w")
     expect(b.locator("#news li")).to_contain_text("120 急救 已出发", timeout=WITHIN_MS)
-    b.keyboard.press("e")
+    # Also with the finger on what is being written.
+    b.keyboard.press("Alt+e")
     expect(a.locator("#coming li")).to_contain_text("老人已知道")
 
     # 120 speaks to the elder.

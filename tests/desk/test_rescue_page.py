@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,9 +13,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from sql.models import AuditEntry
+from sql.models import AuditEntry, DeskSession
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, new_home, open_centre, sign_in, signed_in, started_desk
+from tests.desk.looks import LOOKS
 from tests.desk.rescue_case import CARD, Case
 from workflows.card import Card
 from workflows.commands import Mark
@@ -87,7 +90,7 @@ def until(case: Case, what: Callable[[Emergency], object], page: Page) -> None:
 # ── both see one case ────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.row("EMG-02")
+@pytest.mark.row("EMG-02", part="confirmed")
 @pytest.mark.row("EMG-06")
 @pytest.mark.row("EMG-09")
 def test_who_it_is_is_read_out_and_confirmed_with_one_press(at: Seats, case: Case) -> None:
@@ -218,7 +221,7 @@ def test_a_slip_is_undone_within_three_seconds(at: Seats, case: Case) -> None:
 
 @pytest.mark.row("EMG-07")
 @pytest.mark.row("EMG-13")
-@pytest.mark.row("EMG-21")
+@pytest.mark.row("EMG-21", part="page")
 def test_one_key_calls_everybody_and_each_shows_its_own_result(at: Seats, case: Case) -> None:
     a = at("1001")
     contacts = a.locator("#contacts li")
@@ -277,7 +280,7 @@ def test_who_alone_is_with_the_elder_cannot_leave_and_is_told_why(at: Seats, cas
 
 
 @pytest.mark.row("EMG-10")
-@pytest.mark.row("EMG-20")
+@pytest.mark.row("EMG-20", part="times")
 def test_b_is_alerted_within_a_second_and_ticks_that_the_elder_knows(at: Seats, case: Case) -> None:
     case.call("ambulance").comes("ambulance").moved("1001", SIDE)
     a, b = at("1001"), at("1002")
@@ -327,7 +330,7 @@ def test_the_plan_leads_each_seat_to_its_next_step(at: Seats, case: Case) -> Non
 # ── what must not be missed ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.row("EMG-15")
+@pytest.mark.row("EMG-15", part="warned")
 def test_without_agreement_a_seat_is_warned_the_call_goes_out_and_it_is_on_record(
     centre: Centre, context: BrowserContext
 ) -> None:
@@ -392,6 +395,90 @@ def test_while_the_controller_is_away_a_press_says_to_use_the_telephone(
     a.keyboard.press("1")
     expect(a.locator("#fault")).to_be_hidden()
     until(case, lambda it: it.legs, a)
+
+
+# ── without the database ─────────────────────────────────────────────────────────────────────────
+
+
+@contextmanager
+def nobody_looks_up_sign_ins(centre: Centre) -> Iterator[None]:
+    """For the desk the database is away: it finds no table of sign-ins in it."""
+    known, away = DeskSession.__tablename__, f"{DeskSession.__tablename__}_away"
+    with closing(sqlite3.connect(centre.home.root / "careline.db", timeout=10)) as other:
+        other.execute(f"ALTER TABLE {known} RENAME TO {away}")
+        try:
+            yield
+        finally:
+            other.execute(f"ALTER TABLE {away} RENAME TO {known}")
+
+
+def test_a_rescue_goes_on_while_nobody_can_look_up_a_sign_in(
+    at: Seats, case: Case, centre: Centre, browser: Browser, desk: Desk
+) -> None:
+    """Whoever was signed in goes on; whoever was never seen stays outside, as other pages do."""
+    a = at("1001")
+    with nobody_looks_up_sign_ins(centre):
+        a.reload()
+        expect(a.locator("#who")).to_have_text("测试老人甲")
+        a.keyboard.press("1")
+        until(case, lambda it: it.legs, a)
+        expect(a.locator("#in-side")).to_contain_text("120")
+        assert a.context.request.get("/elders").status == 503
+        stranger = browser.new_context(base_url=desk.url)
+        name = next(one["name"] for one in a.context.cookies() if one["name"][:9] == "careline-")
+        stranger.add_cookies([{"name": name, "value": "guess", "url": desk.url}])
+        assert stranger.request.get(f"/rescue/{case.id}").status == 503
+        stranger.close()
+
+
+# ── unheard by the elder, the card as a message, and the end ─────────────────────────────────────
+
+
+@pytest.mark.row("EMG-09")
+def test_while_both_seats_speak_unheard_both_pages_say_so(at: Seats, case: Case) -> None:
+    a, b = at("1001"), at("1002")
+    a.get_by_role("button", name="与 B 私语").click()
+    for page in (a, b):
+        expect(page.locator("#unheard")).to_contain_text("老人听不到你们", timeout=WITHIN_A_SECOND)
+    b.keyboard.press("p")
+    for page in (a, b):
+        expect(page.locator("#unheard")).to_be_hidden()
+
+
+def test_the_card_goes_to_everybody_with_a_number_as_a_message(at: Seats, case: Case) -> None:
+    a = at("1001")
+    a.keyboard.press("s")
+    until(case, lambda it: len(it.messages) == 4, a)
+    expect(a.locator("#contacts li").first).to_contain_text("短信发送中")
+    expect(a.locator("#send-card")).to_have_attribute("aria-disabled", "true")
+
+
+def test_a_case_is_recorded_closed_and_asked_after_on_its_page(
+    at: Seats, case: Case, centre: Centre
+) -> None:
+    a = at("1001")
+    expect(a.locator("#ending")).to_be_hidden()
+    case.end()
+    ending = a.locator("#ending")
+    ending.get_by_role("button", name="保存救援记录").click()
+    expect(a.locator("#fault")).to_contain_text("必填")
+    ending.get_by_label("救援记录").fill("09:20 120 到场，送市医院，女儿陪同")
+    ending.get_by_role("button", name="保存救援记录").click()
+    expect(ending.get_by_role("button", name="结案")).to_be_visible()
+    listed = a.context.new_page()
+    listed.goto("/rescue")
+    row = listed.locator("#unfinished li", has=listed.locator(f"a[href='/rescue/{case.id}']"))
+    expect(row).to_contain_text("待结案")
+    ending.get_by_label("老人档案的变更").fill("无变更")
+    ending.get_by_text("已救援").click()
+    ending.get_by_role("button", name="结案").click()
+    expect(row).to_contain_text("待回访")
+    ending.get_by_label("老人现在怎样？").fill("已出院，能下床")
+    ending.get_by_role("button", name="保存").click()
+    expect(row).to_have_count(0)
+    expect(ending).to_contain_text("已出院，能下床")
+    for said in ("写救援记录", "结案：无变更", "回访：已出院"):
+        expect(a.locator("#timeline")).to_contain_text(said)
 
 
 # ── the way there, the list and the wall ─────────────────────────────────────────────────────────
@@ -481,17 +568,23 @@ def test_what_matters_needs_no_scrolling_on_a_small_screen(at: Seats, case: Case
     case.call("ambulance", "contact/1", "contact/2", "responder/station")
     case.moved("1001", SIDE).comes("ambulance").rings("contact/1").comes("contact/2", ELDERS)
     case.fails("responder/station", LegResult.BUSY).mark("ambulance", Mark.ON_THE_WAY)
+    case.plan("fall")
     for _ in range(12):
         case.note("右髋痛，不能站")
     for seat in ("1001", "1002"):
         page = at(seat)
         page.set_viewport_size({"width": 1366, "height": 768})
         assert page.evaluate("document.documentElement.scrollHeight") <= 768
-        for what in (
+        page.locator("#conditions button").first.evaluate("it => it.click()")
+        expect(page.locator("#lines li")).not_to_have_count(0)
+        page.screenshot(path=LOOKS / f"rescue-{seat}-1366.png")
+        wanted = [
             "#case-clock", "#card [data-f=door]", "#card [data-f=route]",
-            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#contacts li",
-            "#step", "#tick-next", "#note", "#in-elder li", "#in-side li", "#timeline li",
-        ):  # fmt: skip
+            "#card [data-f=condition]", "#coming li", ".service", "#call-all", "#step",
+            "#tick-next", "#note", "#in-elder li", "#in-side li", "#timeline li",
+        ]  # fmt: skip
+        # B sees what to say where A has the list of contacts.
+        for what in (*wanted, "#contacts li" if seat == "1001" else "#lines li"):
             box = page.locator(what).first.bounding_box()
             assert box, what
             assert box["y"] >= 0, (seat, what, box)
