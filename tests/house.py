@@ -345,7 +345,8 @@ def put_away(house: House, *cases: str) -> None:
             CloseCase(case_id=case, **by, outcome=CaseOutcome.TEST, changes="无变更"),
             FollowUp(case_id=case, **by, text="测试"),
         )
-    wait_until(lambda: not list(house.home.rescue.iterdir()), 10, "nothing left in the journal")
+    # The recordings of the legs are waited for, too, and are made last of all.
+    wait_until(lambda: not list(house.home.rescue.iterdir()), 60, "nothing left in the journal")
 
 
 def ended_call(house: House, call_id: str, timeout: float = 10) -> CallRecord:
