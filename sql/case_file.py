@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 SCHEMA: Final = 1
 ENDING: Final = ".jsonl"
 UNREADABLE: Final = ".unreadable"
+NEW: Final = ".new"
 
 
 def line_of(said: dict[str, Any]) -> bytes:
@@ -84,6 +85,25 @@ class CaseFile:
         if is_new:
             self._sync_folder()
         self._whole += len(lines)
+
+    @property
+    def size(self) -> int:
+        """Bytes of whole lines."""
+        return self._whole
+
+    def replace(self, lines: bytes) -> None:
+        """Put these lines in the place of all. Raises OSError; the file is then as it was."""
+        new = self.path.with_name(f"{self.path.name}{NEW}")
+        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            if os.write(file, lines) < len(lines):
+                raise OSError(f"{new.name}: the disk took only a part")
+            os.fsync(file)
+        finally:
+            os.close(file)
+        new.rename(self.path)
+        self._sync_folder()
+        self._whole = len(lines)
 
     def set_aside(self) -> None:
         """Keep it under another name, for somebody who can read it. Raises OSError."""

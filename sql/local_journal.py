@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -46,6 +46,8 @@ from workflows.ports import DueTimer, Posted
 logger = logging.getLogger(__name__)
 
 AGAIN_S: Final = 0.5
+LONG: Final = 200_000
+"""Bytes of a file that is worth shortening: each line holds the whole case."""
 ACTS: Final = (CallSeat, CallParty, CancelDial, MovePeople, MutePerson, HangUpPerson)
 EFFECTS: Final[dict[str, type[Effect]]] = {
     effect.__name__: effect
@@ -65,10 +67,11 @@ class Kept:
     timers: dict[str, float] = field(default_factory=dict)
     alarms: dict[str, tuple[RaiseAlarm, datetime]] = field(default_factory=dict)
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    last: Step | None = None
 
     def take(self, step: Step, now: float) -> None:
         """The case after the step. `now` is monotonic: no clock that jumps holds a timer up."""
-        self.case, self.seq = step.after, step.seq
+        self.case, self.seq, self.last = step.after, step.seq, step
         self.unfilled.append(step)
         # A timer that has become an event is over; the event may start it anew.
         self.timers.pop(getattr(step.event, "name", ""), None)
@@ -82,6 +85,17 @@ class Kept:
                     self.alarms.setdefault(effect.key, (effect, step.event.at))
                 case EndAlarm():
                     self.alarms.pop(effect.key, None)
+
+    def in_short(self, now: float) -> Step | None:
+        """All of it as one step: the last, with every alarm and timer that is open."""
+        if self.last is None:
+            return None
+        alarms = [alarm for alarm, _ in self.alarms.values()]
+        timers = [
+            StartTimer(name=name, after_s=max(0, round(due - now)))
+            for name, due in self.timers.items()
+        ]
+        return replace(self.last, effects=(*alarms, *timers))
 
 
 class LocalJournal:
@@ -261,11 +275,21 @@ class LocalJournal:
         while kept.unfilled:
             await fill(store, self._process, kept.unfilled[0])
             del kept.unfilled[0]
+        if kept.file.size > LONG and not self._process.is_over(kept.case):
+            await self._shorten(kept)
         # Not under the hand of whoever writes a late fact into it just now.
         if self._process.is_over(kept.case) and not kept.unfilled and not kept.writing.locked():
             kept.file.remove()
             self._cases.pop(case_id, None)
             self._say_kept()
+
+    async def _shorten(self, kept: Kept) -> None:
+        """What the database has need not be read again at the next start, but for how it stands."""
+        async with kept.writing:
+            short = kept.in_short(time.monotonic())
+            if short is None or kept.unwritten or kept.unfilled:
+                return
+            await asyncio.to_thread(kept.file.replace, line_of(_said(short)))
 
 
 class JournalTransaction:

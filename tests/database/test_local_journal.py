@@ -19,15 +19,16 @@ from sql import codec
 from sql.case_file import line_of
 from sql.engine import Database
 from sql.filling import Step
-from sql.local_journal import LocalJournal
+from sql.local_journal import LONG, LocalJournal
 from sql.store import SqlStore
 from tests.database.centre import NOW, Centre, Clock, Nobody, after
 from workflows import emergency, emergency_facts, role
-from workflows.commands import CallAgain, CloseCase, FollowUp, WriteRecord
+from workflows.commands import CallAgain, CloseCase, FollowUp, WriteNote, WriteRecord
 from workflows.events import (
     CallKept,
     CaseFound,
     CaseOutcome,
+    CaseOverdue,
     DialAnswered,
     DialAttempted,
     DialFailed,
@@ -342,6 +343,34 @@ async def test_a_controller_that_knew_nothing_of_its_case_loses_no_fact_of_it(
     cases, journal, _ = await rows(centre)
     assert cases == [f"{CASE} closed"]
     assert journal == [*EVERYTHING[1][:4], "RoomOpened", *EVERYTHING[1][4:], "CallKept"]
+
+
+async def test_a_long_file_is_shortened_once_the_database_has_it(
+    centre: Centre, folder: Path
+) -> None:
+    """A case that stays open for days does not make the next start slow, and nothing is lost."""
+    rescue = Rescue(folder)
+    notes = [
+        WriteNote(case_id=CASE, at=after(5 + n / 10), by="测试", note_id=str(n), text=f"{n}" * 200)
+        for n in range(60)
+    ]
+    overdue = CaseOverdue(case_id=CASE, at=after(30), what="no news")
+    await rescue.play(*whole_case()[:2], *notes, overdue)
+    (file,) = folder.iterdir()
+    assert file.stat().st_size > LONG
+    async with filling(rescue, centre.store):
+        await until(lambda: file.stat().st_size < LONG)
+    again = Rescue(folder)
+    assert again.journal.case(CASE) == rescue.journal.case(CASE)
+    assert {one.kind for one, _ in again.journal.open_alarms()} == {"no news"}
+    assert again.journal.next_due_s() is not None
+    async with filling(again, centre.store):
+        await again.play(*whole_case()[2:])
+        await until(lambda: not list(folder.iterdir()))
+    journal = (await rows(centre))[1]
+    assert journal.count("WriteNote") == 60
+    assert journal.count("CaseOverdue") == 1
+    assert journal[-1] == "FollowUp"
 
 
 async def test_an_uncertain_dial_is_a_row_and_an_alarm(centre: Centre, folder: Path) -> None:
