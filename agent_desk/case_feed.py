@@ -58,8 +58,8 @@ class CaseFeeds:
             feed.publish(kind, {})
 
     def _snapshot(self, case_id: str) -> dict[str, Any]:
+        # What the others were shown is not touched: this very change may be before them still.
         now = self._case_of(case_id)
-        self._shown[case_id] = now
         items = [{"kind": "case", "key": case_id, "item": now}] if now else []
         at = int(datetime.now(UTC).timestamp() * 1000)
         return {"now": at, "away": self._is_away(), "items": items}

@@ -72,6 +72,7 @@ class Case:
     ago_s: float = 0.0
     id: str = field(default_factory=lambda: f"test-{uuid.uuid4().int % 10**10}.1")
     caller: str = "+863740000041"
+    wishes: int = 0
 
     def at(self) -> datetime:
         """Each step a little later than the one before, and never later than now."""
@@ -109,7 +110,8 @@ class Case:
         """Whether a seat was called for this role is not known."""
         asked = next(one for one in self.now.roles if one.name == role)
         self.tell(DialAttempted, effect=asked.dial)
-        self.tell(DialLost, effect=asked.dial, seats_there=True)
+        now = datetime.now(UTC)
+        self.tell(DialLost, effect=asked.dial, seats_there=1, attempted_at=now)
 
     def leave(self, extension: str) -> None:
         self.tell(PersonLeft, leg=self.of_seat(extension), is_gone=True)
@@ -117,6 +119,7 @@ class Case:
     # ── what a seat does ─────────────────────────────────────────────────────────────────────
 
     def wish(self, wish: type[Any], /, by: str = "测试坐席", **more: Any) -> Emergency:
+        self.wishes += 1
         return self.tell(wish, by=by, **more)
 
     def call(self, *parties: str) -> Case:

@@ -190,6 +190,11 @@ def test_a_seat_starts_the_rescue_and_sees_who_has_which_role(
     expect(page.get_by_role("heading", name="测试老人戊")).to_be_visible(timeout=15_000)
     look_at(page, "seat-may-start-the-rescue")
     page.get_by_role("button", name="启动紧急救援").click()
+    # The seat lands on the page of its rescue, which comes to life as soon as the room is open.
+    expect(page).to_have_url(re.compile(f"/rescue/{re.escape(call_id)}\\?seat=1001$"))
+    expect(page.locator("#posts .mine")).to_contain_text("A", timeout=10_000)
+    expect(page.locator("#posts .vacant")).to_contain_text("B")
+    page.goto("/seat?seat=1001")
     roles = page.locator("#seat-state .roles li")
     expect(roles).to_have_count(2, timeout=10_000)
     expect(roles.nth(0)).to_contain_text(re.compile(r"A\s*对外联系救援\s*您"))
