@@ -38,8 +38,10 @@ export function drawCard(kase, page) {
     slot.hidden = slot.previousElementSibling.hidden = !slot.textContent;
   }
   const link = byId("elder-link");
-  link.hidden = !it?.uid;
-  if (it?.uid) link.href = `/elders/${encodeURIComponent(it.uid)}/edit`;
+  // Whom nobody knows is looked for on the call's page; neither takes this page away.
+  link.hidden = false;
+  say(link, "", it?.uid ? words.say.correct : words.say.search);
+  link.href = it?.uid ? `/elders/${encodeURIComponent(it.uid)}/edit` : `/calls/${encodeURIComponent(kase.id)}`;
   drawTicked(card.querySelector("[data-step=identity]"), kase, "identity");
   const identity = kase.ticks.find((one) => one.step === "identity");
   say(card, "identity", identity ? `${page.clock(identity.at)} ${identity.by}` : "");

@@ -149,8 +149,10 @@ export function toSend(kase) {
 function drawMessages(kase, page) {
   const ones = toSend(kase);
   say(byId("send-card"), "count", ones.length ? filled(page.words.say.to_send, { count: ones.length }) : "");
-  impossible(byId("send-card"), ones.length ? "" : "all_sent", page);
+  impossible(byId("send-card"), ones.length ? "" : kase.messages.length ? "all_sent" : "nobody_known", page);
 }
+
+const whyNobody = (kase) => (kase.parties.some((one) => !isService(one) && one.numbers.length) ? "all_called" : "nobody_known");
 
 export function drawCalls(kase, page) {
   const { words } = page;
@@ -165,7 +167,7 @@ export function drawCalls(kase, page) {
   }
   const all = allToCall(kase, page);
   say(byId("call-all"), "count", all.length ? filled(words.say.to_call, { count: all.length }) : "");
-  impossible(byId("call-all"), kase.closed ? "closed" : all.length ? "" : "all_called", page);
+  impossible(byId("call-all"), kase.closed ? "closed" : all.length ? "" : whyNobody(kase), page);
   drawMessages(kase, page);
   byId("no-agreement").hidden = kase.card?.has_agreement !== false;
   const others = kase.parties.filter((one) => !isService(one));

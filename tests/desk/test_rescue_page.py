@@ -126,6 +126,21 @@ def test_what_is_missing_is_said_in_red(centre: Centre, context: BrowserContext)
     case.end()
 
 
+def test_whom_nobody_knows_is_looked_for_on_the_call_s_page_beside_it(
+    centre: Centre, context: BrowserContext
+) -> None:
+    case = Case(centre, caller="+8613077777777").open().seat("1001")
+    page = context.new_page()
+    page.goto(f"/rescue/{case.id}?seat=1001")
+    expect(page.locator("#card")).to_contain_text("130 7777 7777")
+    link = page.get_by_role("link", name="查找是谁")
+    expect(link).to_have_attribute("href", f"/calls/{case.id}")
+    expect(link).to_have_attribute("target", "careline-elder")
+    page.keyboard.press("c")
+    expect(page.locator("#fault")).to_contain_text("没有登记联系人")
+    case.end()
+
+
 def test_of_two_elders_with_one_number_a_seat_says_who_it_is(
     centre: Centre, context: BrowserContext
 ) -> None:
