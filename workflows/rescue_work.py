@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from workflows import closing, messages
+from workflows import closing, message, messages
 from workflows import leg as legs
 from workflows.card import RESCUE, Card, Party, read_out
 from workflows.commands import (
@@ -21,6 +21,7 @@ from workflows.commands import (
     Command,
     DropLeg,
     FollowUp,
+    LeaveMessage,
     Mark,
     MarkLeg,
     MovePerson,
@@ -182,7 +183,7 @@ def carry_out(case: Emergency, wish: Command) -> Done:
                 raise NotFound(f"no elder {wish.uid} has this number")
             return replace(case, chosen=wish.uid), ()
         case WriteRecord() | CloseCase() | FollowUp():
-            return close(case, wish), ()
+            return close(case, wish)
         case _:
             return case, ()
 
@@ -233,15 +234,15 @@ def send_card(case: Emergency, wish: SendCard) -> Done:
     text = read_out(card, case.notes[-1].text if case.notes else "") if card else ""
     written, effects = list(case.messages), list[Effect]()
     for party in wanted:
-        if any((one.to, one.text) == (party.numbers[0], text) for one in written):
+        if any((sent.to, sent.text) == (party.numbers[0], text) for sent in written):
             continue
         if len(written) >= MAX_MESSAGES:
             raise NotAllowed(f"this case has {MAX_MESSAGES} messages; tell it on the telephone")
-        message, asked = messages.write(
+        one, asked = messages.write(
             case.id, len(written) + 1,
             to=party.numbers[0], name=party.name, text=text, channels=wish.channels, at=wish.at,
         )  # fmt: skip
-        written.append(message)
+        written.append(one)
         effects += asked
     return replace(case, messages=tuple(written)), tuple(effects)
 
@@ -308,14 +309,23 @@ def tick(case: Emergency, wish: TickStep) -> Emergency:
     return replace(case, ticks=(*others, Tick(step=wish.step, at=wish.at, by=wish.by)))
 
 
-def close(case: Emergency, wish: WriteRecord | CloseCase | FollowUp) -> Emergency:
-    """Nothing that still lives is closed: an elder in the room, a leg that rings or talks."""
+def close(case: Emergency, wish: WriteRecord | CloseCase | FollowUp) -> Done:
+    """Nothing that still lives is closed: an elder in the room, a leg that rings or talks. Whoever
+    has asked after the elder leaves a message that never came as it is."""
     if isinstance(wish, CloseCase):
         if case.state is not State.CLOSED:
             raise NotAllowed("the elder is on the line still; the case is closed after that")
         if living := [one.name for one in case.legs if legs.is_open(one)]:
             raise NotAllowed(f"{living[0]} rings or talks still; end that call first")
-    return replace(case, closing=closing.step(case.closing, wish))
+    case = replace(case, closing=closing.step(case.closing, wish))
+    effects: list[Effect] = []
+    for one in case.messages if isinstance(wish, FollowUp) else ():
+        if one.state in (message.State.FAILED, message.State.UNCERTAIN) and not one.left_by:
+            leave = LeaveMessage(case_id=case.id, at=wish.at, by=wish.by, message=one.id)
+            texts, asked = messages.told(case.messages, leave)
+            case = replace(case, messages=texts)
+            effects += asked
+    return case, tuple(effects)
 
 
 # ── who is in which room ──────────────────────────────────────────────────────────────────────

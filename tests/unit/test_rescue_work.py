@@ -60,6 +60,7 @@ from workflows.events import (
     LegRang,
     LegRecorded,
     LegResult,
+    MessageFailed,
     Owner,
     Person,
     PersonJoined,
@@ -430,6 +431,21 @@ def test_the_card_goes_to_those_who_have_a_number(case: Emergency) -> None:
     ):
         with pytest.raises(NotAllowed, match=said):
             play(case, news, wrong)
+
+
+def test_a_message_that_never_came_does_not_keep_a_case_open(case: Emergency) -> None:
+    wish = SendCard(case_id=CASE, at=NOW, by="甲", parties=("contact/1",), channels=("town",))
+    case, _ = play(case, wish)
+    sent = case.messages[0]
+    failed = MessageFailed(
+        case_id=CASE, at=NOW, message=sent.id, effect=sent.effect, code="21610", reason="…",
+        is_temporary=False,
+    )  # fmt: skip
+    case, asked = play(case, failed)
+    (alarm,) = of(RaiseAlarm, asked)
+    case, asked = play(case, ElderGone(case_id=CASE, at=NOW), *PAPERS)
+    assert alarm.key in {one.key for one in of(EndAlarm, asked)}
+    assert is_over(case)
 
 
 def test_who_was_asked_for_and_not_called_yet_is_not_left_open(case: Emergency) -> None:
