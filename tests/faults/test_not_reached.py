@@ -88,5 +88,5 @@ def test_an_elder_whom_nobody_reached_stays_on_the_desk_until_a_person_acts(town
     page = f"/orders/{second.order_no}"
     desk.send(f"{page}/judge", {"content": "派人上门", "requirement": ""}, page)
     wait_for_alarms(town, set())
-    # Of the one that nobody of ours listened to there is a call, and no case.
-    put_away(town.house, seen, torn)
+    # Of one that nobody of ours listened to there is a call, and no case.
+    put_away(town.house)
