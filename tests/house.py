@@ -336,8 +336,8 @@ def wish(house: House, *commands: Command) -> None:
 
 
 def put_away(house: House, *cases: str) -> None:
-    """A person writes the record of these emergencies, or of all that are open, closes them and asks
-    after the elders; then nothing of them is left in the journal on the disk."""
+    """A person writes the record of these emergencies, or of all that are open, closes them and
+    asks after the elders; then nothing of them is left in the journal on the disk."""
     by: dict[str, Any] = {"at": datetime.now(UTC), "by": "测试"}
     open_ones = [unquote(file.stem) for file in house.home.rescue.glob("*.jsonl")]
     for case in cases or open_ones:
