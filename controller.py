@@ -126,7 +126,6 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         open_calls=picture.open_calls, changed=picture.changed, connected=connected,
         stored=partial(picture.stored, "calls"), now=clock.now, catch_up=recorder.catch_up,
     )  # fmt: skip
-
     emergencies = Emergencies(
         home.rescue, ami, store, picture, clock,
         seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,

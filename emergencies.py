@@ -133,7 +133,7 @@ class Emergencies:
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
         self._dialler: Final = Dialler(
             ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites
-        )  # fmt: skip
+        )
         self._channels: Final = tuple(channels)
         self._sender: Final = Sender(channels, self.handle, clock.now)
         performer = Performer(picture, self._dialler, self._sender)
@@ -175,17 +175,15 @@ class Emergencies:
     async def _read_cards(self, case_id: str) -> None:
         while (case := self._journal.case(case_id)) is not None:
             try:
-                cards = await self._cards_of(
-                    case.caller, await self._named(case_id)
-                )  # fmt: skip
-            except StoreDown as down:
-                logger.warning("whose emergency %s is, is read later: %s", case_id, down)
+                cards = await self._cards_of(case.caller, await self._named(case_id))
+                await self.handle(CardsRead(case_id=case_id, at=self._clock.now(), cards=cards))
+            except (StoreDown, StepHangs) as later:
+                logger.warning("whose emergency %s is, is read later: %s", case_id, later)
                 await asyncio.sleep(CARDS_AGAIN_S)
                 continue
             except Exception:
                 logger.exception("the card of the emergency %s cannot be read", case_id)
-                return
-            await self.handle(CardsRead(case_id=case_id, at=self._clock.now(), cards=cards))
+            self._cards_read.pop(case_id, None)
             return
 
     async def _named(self, case_id: str) -> int | None:
@@ -207,7 +205,10 @@ class Emergencies:
             await private_talk.begin(self._ami, case.id, legs[0], legs[-1])
         else:
             await private_talk.end(self._ami, case.id)
-        return await self.handle(wish)
+        after = await self.handle(wish)
+        # It may have ended by itself before it was noted that it stands.
+        self._in_background(self._sweep())
+        return after
 
     def connected(self) -> None:
         """Asterisk is there again, perhaps another one: look which private talks stand there."""

@@ -95,7 +95,7 @@ class Kept:
             StartTimer(name=name, after_s=max(0, round(due - now)))
             for name, due in self.timers.items()
         ]
-        return replace(self.last, effects=(*alarms, *timers))
+        return replace(self.last, seq=self.seq, after=self.case, effects=(*alarms, *timers))
 
 
 class LocalJournal:

@@ -155,6 +155,15 @@ class Leg:
         assert answer["Response"] == "Success", answer
         return self
 
+    def wait_kept(self, seconds: float) -> Leg:
+        """Return when so much was kept of what is heard from `keep_early_sound` on."""
+
+        def kept() -> float:
+            return self._early.stat().st_size / 16000 if self._early.exists() else 0.0
+
+        wait_until(lambda: kept() >= seconds, 10, f"{seconds} s in {self._early}", kept)
+        return self
+
     @property
     def _early(self) -> Path:
         return self._carrier.ears / f"{self.number}-{self.uniqueid}-early.wav"

@@ -109,12 +109,6 @@ def effect_id(case_id: str, number: int) -> str:
     return f"{case_id}-L{number}"
 
 
-def number_of(case_id: str, dial: str) -> int:
-    """Which leg of the case this dial is for; 0 when it is for none."""
-    digits = dial.removeprefix(f"{case_id}-L")
-    return int(digits) if digits != dial and digits.isdecimal() else 0
-
-
 def call(case_id: str, site: str, leg: Leg) -> CallParty:
     """The call as an effect."""
     service = leg.kind.value if leg.kind in SERVICES else ""
@@ -245,13 +239,7 @@ def result_of(leg: Leg, event: Event) -> LegResult:
         return LegResult.CANCELLED
     if leg.answered_at is not None:
         return LegResult.NOT_ACCEPTED
-    match event:
-        case LegOver(result=result):
-            return result
-        case DialFailed(reason=LegResult.NOT_ALLOWED.value):
-            return LegResult.NOT_ALLOWED
-        case _:
-            return LegResult.FAILED
+    return event.result if isinstance(event, LegOver) else LegResult.FAILED
 
 
 def keep(leg: Leg, event: Event) -> LegOutcome:

@@ -207,7 +207,7 @@ def test_two_seats_speak_and_the_elder_hears_neither(town: Place, controller: Co
         assert town.in_room(case.id) == ["caller", "seat", "seat"]
         case.elder.keep_early_sound()
         kept = time.monotonic()
-        time.sleep(0.5)
+        case.elder.wait_kept(0.5)
         ends = time.monotonic()
         controller.do(end(controller.ami, case.id))
         ended = time.monotonic()
@@ -245,7 +245,7 @@ def test_a_seat_in_another_room_speaks_too_and_may_change_its_room_meanwhile(
         case.move(A, "side")
         phone = case.phone(A).keep_early_sound()
         kept = time.monotonic()
-        time.sleep(0.5)
+        phone.wait_kept(0.5)
         called = time.monotonic()
         controller.do(begin(controller.ami, case.id, case.legs[A], case.legs[B]))
         listen(phone, TALK_S, SECOND_SEAT)
@@ -297,7 +297,7 @@ def test_whatever_drops_the_talk_ends_and_nobody_stays_mute(
         listen(case.elder, 1)
         case.elder.keep_early_sound()
         kept, since = time.monotonic(), town.events
-        time.sleep(0.5)
+        case.elder.wait_kept(0.5)
         dropped = time.monotonic()
         drops(case)
         town.observer.wait_for("Rescue", 2, since, Call=case.id, Step="private-over")
