@@ -105,6 +105,29 @@ def _is_recorded(town: Place, call: str) -> None:
     assert find_prompt(others, town.centre.prompt("emergency-wait")) is not None
 
 
+def test_a_seat_that_works_aside_is_fetched_to_an_elder_who_has_nobody(town: Place) -> None:
+    """The controller is dead, and the seat that was with the elder is gone."""
+    seat = town.phone("1001").answers(0.2, SEAT)
+    call, elder = town.elder()
+    town.wait_in_room(call, "seat")
+    (leg,) = (
+        one["Uniqueid"]
+        for one in town.observer.list_of("ConfbridgeList", Conference=call)
+        if one.get("CARELINE_PARTY") == "seat"
+    )
+    since = town.events
+    town.observer.action(
+        "Redirect", Channel=leg, Context="rescue-move", Exten="side", Priority="1"
+    )  # fmt: skip
+    aside = town.observer.wait_for("ConfbridgeJoin", 5, since, Conference=f"{call}-side")
+    back = town.observer.wait_for("ConfbridgeJoin", 5, since, Conference=call, Uniqueid=leg)
+    assert between(aside, back) < SLOW_S
+    town.wait_in_room(call, "seat")
+    assert rings_now(town.phone("1002")) == 0, "nobody is rung for one who is there"
+    elder.hang_up()
+    assert seat.legs()[-1].wait_ended()
+
+
 @pytest.mark.row("BAK-09")
 def test_a_controller_that_moves_is_left_alone_and_one_that_stops_is_replaced(
     town: Place,

@@ -257,6 +257,20 @@ def test_when_b_is_lost_a_comes_back_to_the_elder_with_120(case: Case) -> None:
     listen(case.elder, 1, AMBULANCE)
 
 
+def test_help_that_was_called_comes_though_the_elder_has_hung_up(case: Case) -> None:
+    """A telephone that falls to the floor calls nobody off."""
+    case.town.carrier.number(STATION).answers(6, FAMILY)
+    case.call("responder/station")
+    case.wait("it rings", lambda one: leg_of(one, "responder/station").rang_at)
+    station = case.town.carrier.number(STATION).legs()[-1]
+    case.elder.hang_up()
+    station.wait_talking().press("1")
+    case.wait("it has come", lambda one: leg_of(one, "responder/station").joined_at)
+    listen(case.a, 1, FAMILY)
+    station.hang_up()
+    case.wait("it is over", lambda one: leg_of(one, "responder/station").ended_at)
+
+
 @pytest.mark.row("EMG-09")
 def test_a_and_b_speak_unheard_by_the_elder_and_then_are_heard_again(case: Case) -> None:
     talk = TalkPrivately(case_id=case.id, at=now(), by="测试")
