@@ -567,6 +567,22 @@ def test_an_elder_who_has_nobody_goes_before_role_b_of_another_case(town: Place)
         first.hang_up()
 
 
+def test_what_rings_for_role_b_of_the_same_elder_is_not_stopped_for_role_a(town: Place) -> None:
+    """The controller stops while each of its two phones rings: they ring on, and nobody twice."""
+    town.phone("1001").answers(6, SEAT)
+    town.phone("1002").rings()
+    call, elder = town.elder()
+    with controlled(town, call):
+        town.originate(call, "Local/1002@rescue-phone/n", f"{call}-A1")
+        town.phone("1002").wait_ringing()
+        town.place(call, f"{call}-B1", "B")
+        town.phone("1001").wait_ringing()
+    step(town, call, "takeover")
+    town.wait_in_room(call, "seat")
+    assert len(town.phone("1001").legs()) == 1
+    elder.hang_up()
+
+
 def test_many_elders_at_once_leave_nothing_behind(town: Place) -> None:
     """Twelve wait for two phones, and all hang up in the same moment."""
     for number in range(12):

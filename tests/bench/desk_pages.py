@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession
 
-from agent_desk.routes import CALL, ELDER, ORDER, ROUTES, USER
+from agent_desk.routes import CALL, CASE, ELDER, ORDER, PLAN, ROUTES, USER
 from sql.queries.elders import uid_of
 from tests.bench import city
 from tests.bench.city import Invented
@@ -21,6 +21,8 @@ NO_PAGE: Final = (
     "/healthz", "/feed", "/phone/sip", f"{CALL}/recording",
     # Only in a home without a carrier, and never asked of the database.
     "/practice", "/practice/now",
+    # An emergency that goes on, and there is none.
+    CASE, f"{CASE}/feed", "/rescue/mine",
 )  # fmt: skip
 HELP: Final = r"/help/{page:[a-z\-]{1,20}}"
 
@@ -63,6 +65,8 @@ class Asked:
             ELDER: lambda: f"/elders/{self._uid()}",
             f"{ELDER}/edit": lambda: f"/elders/{self._uid()}/edit",
             USER: lambda: "/users/1",
+            PLAN: lambda: "/plans/fall",
+            f"{PLAN}.json": lambda: "/plans/fall.json",
             HELP: lambda: "/help/board",
         }
         paths = [path for method, path, *_ in ROUTES if method == "GET" and path not in NO_PAGE]
