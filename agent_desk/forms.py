@@ -55,6 +55,8 @@ def nothing_is_none(value: object) -> object:
 Line = Annotated[str, BeforeValidator(_line)]
 Text = Annotated[str, BeforeValidator(printable_lines), Field(max_length=2000)]
 Needed = Annotated[str, BeforeValidator(printable_lines), Field(min_length=1, max_length=2000)]
+Long = Annotated[str, BeforeValidator(printable_lines), Field(max_length=4000)]
+LongNeeded = Annotated[Long, Field(min_length=1)]
 Short = Annotated[Line, Field(max_length=20)]
 Medium = Annotated[Line, Field(max_length=40)]
 

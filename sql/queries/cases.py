@@ -191,15 +191,16 @@ async def journal(session: AsyncSession, case_id: str) -> Sequence[Journal]:
     return rows.all()
 
 
-async def is_written(session: AsyncSession, case_id: str, event: str, at: datetime) -> bool:
+async def is_written(
+    session: AsyncSession, case_id: str, event: str, at: datetime | None = None
+) -> bool:
     """Whether this event of the case is in the database already: it is on the disk before."""
-    found = await session.scalar(
-        select(Journal.id).where(
-            Journal.process == PROCESS, Journal.case_id == case_id,
-            Journal.event == event, Journal.at == at,
-        )
+    query = select(Journal.id).where(
+        Journal.process == PROCESS, Journal.case_id == case_id, Journal.event == event
     )  # fmt: skip
-    return found is not None
+    if at is not None:
+        query = query.where(Journal.at == at)
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def draft(session: AsyncSession, case_id: str, by: str) -> dict[str, str]:

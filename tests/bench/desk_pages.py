@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession
 
-from agent_desk.routes import CALL, ELDER, ORDER, ROUTES, USER
+from agent_desk.routes import CALL, CASE, CASE_FILE, ELDER, ORDER, PLAN, ROUTES, USER
 from sql.queries.elders import uid_of
 from tests.bench import city
 from tests.bench.city import Invented
@@ -21,6 +21,9 @@ NO_PAGE: Final = (
     "/healthz", "/feed", "/phone/sip", f"{CALL}/recording",
     # Only in a home without a carrier, and never asked of the database.
     "/practice", "/practice/now",
+    # Nobody in this city is in an emergency; its list is asked for, and is empty.
+    CASE, f"{CASE}/feed", "/rescue/mine", CASE_FILE, f"{CASE_FILE}.json", f"{CASE_FILE}/print",
+    CASE_FILE + r"/legs/{number:[0-9]{1,4}}/recording",
 )  # fmt: skip
 HELP: Final = r"/help/{page:[a-z\-]{1,20}}"
 
@@ -63,6 +66,8 @@ class Asked:
             ELDER: lambda: f"/elders/{self._uid()}",
             f"{ELDER}/edit": lambda: f"/elders/{self._uid()}/edit",
             USER: lambda: "/users/1",
+            PLAN: lambda: "/plans/fall",
+            f"{PLAN}.json": lambda: "/plans/fall.json",
             HELP: lambda: "/help/board",
         }
         paths = [path for method, path, *_ in ROUTES if method == "GET" and path not in NO_PAGE]
