@@ -18,6 +18,7 @@ from agent_desk.access import (
     only_by_the_proxy,
     only_known_hosts,
 )
+from agent_desk.case_counts import COUNTS, CaseCounts, counted
 from agent_desk.desk import DESK, Desk
 from agent_desk.errors import explain
 from agent_desk.feed import BoardFeed
@@ -53,7 +54,7 @@ def desk_app(
         # From the outside in: the language is known before a fault is put into words.
         middlewares=[
             language.in_their_language, explain, only_by_the_proxy, only_known_hosts(settings),
-            guard,
+            guard, counted,
         ],
         client_max_size=MAX_BODY,
     )  # fmt: skip
@@ -78,6 +79,7 @@ def desk_app(
         rights=add_routes(app),
         is_practice=home.mode == PRACTICE,
     )
+    app[COUNTS] = CaseCounts(database)
     app[PROXY] = Proxy(settings.addresses.desk_proxy)
     app.on_response_prepare.append(add_headers)
     app.cleanup_ctx.append(knowing_the_proxy)

@@ -55,6 +55,8 @@ def nothing_is_none(value: object) -> object:
 Line = Annotated[str, BeforeValidator(_line)]
 Text = Annotated[str, BeforeValidator(printable_lines), Field(max_length=2000)]
 Needed = Annotated[str, BeforeValidator(printable_lines), Field(min_length=1, max_length=2000)]
+Long = Annotated[str, BeforeValidator(printable_lines), Field(max_length=4000)]
+LongNeeded = Annotated[Long, Field(min_length=1)]
 Short = Annotated[Line, Field(max_length=20)]
 Medium = Annotated[Line, Field(max_length=40)]
 
@@ -250,7 +252,14 @@ Report = Annotated[str, BeforeValidator(printable_lines), Field(min_length=1, ma
 
 
 class Record(Form):
-    """How a rescue went, or how the elder is afterwards."""
+    """How a rescue went, and who takes care of the elder now."""
+
+    text: Report
+    handed_to: Annotated[Line, Field(max_length=200)] = ""
+
+
+class AskedAfter(Form):
+    """How the elder is afterwards."""
 
     text: Report
 

@@ -24,6 +24,8 @@ OF_ROUTE: Final = {
     "/rescue/{case_id}": "rescue",
     "/orders": "orders",
     "/orders/{order_no}": "order",
+    "/cases": "cases",
+    "/cases/{case_id}": "cases",
     "/elders": "elders",
     "/elders/new": "elder-form",
     "/elders/{uid}": "elder",

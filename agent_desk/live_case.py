@@ -161,6 +161,7 @@ def _closing(case: Emergency) -> Item:
         "state": case.closing.state.value,
         "outcome": case.closing.outcome.value if case.closing.outcome else "",
         "due": ms(follow_up_due(case.opened_at)),
+        "handed_to": case.closing.handed_to,
         **{
             name: {"text": one.text, "by": one.by, "at": ms(one.at)} if one else None
             for name, one in said.items()

@@ -12,6 +12,7 @@ import jinja2
 from aiohttp import web
 
 from agent_desk import formats, guide, language, steps, trail, words
+from agent_desk.case_counts import COUNTS
 from agent_desk.desk import DESK, VISITOR
 from agent_desk.formats import Formats
 from agent_desk.language import gettext as _
@@ -97,6 +98,7 @@ def places(visitor: Visitor | None, *, is_practice: bool) -> list[tuple[str, str
         ("/rescue", _("Rescue"), Right.WATCH_BOARD),
         ("/calls", _("Calls"), Right.READ_CALLS),
         ("/orders", _("Orders"), Right.READ_ORDERS),
+        ("/cases", _("Emergencies"), Right.READ_CASES),
         ("/elders", _("Elders"), Right.READ_ELDERS),
         ("/plans", _("Plans"), Right.READ_PLANS),
         ("/menu", _("Menu"), Right.CHANGE_MENUS),
@@ -131,9 +133,21 @@ def page(request: web.Request, template: str, status: int = 200, **context: Any)
         "html_language": language.LANGUAGES[language.current()],
         "path": request.path,
         "places": places(visitor, is_practice=request.app[DESK].is_practice),
+        "to_do": {"/cases": request.app[COUNTS].now},
         "other_language": other_language(request),
         "help_page": help_page(request),
         "zone": request.app[DESK].settings.centre.time_zone,
         "now": datetime.now(UTC),
     }
     return aiohttp_jinja2.render_template(template, request, frame | context, status=status)
+
+
+def fragment(request: web.Request, template: str, **context: Any) -> str:
+    """The rendered template as text, with no frame around it: what is printed."""
+    frame = {
+        "centre": request.app[DESK].settings.centre.name,
+        "is_practice": request.app[DESK].is_practice,
+        "language": language.current(),
+        "html_language": language.LANGUAGES[language.current()],
+    }
+    return aiohttp_jinja2.render_string(template, request, frame | context)

@@ -20,6 +20,9 @@ class Right(Enum):
     WRITE_ORDERS = "write orders"
     WRAP_UP_CALLS = "wrap up calls"
     RESCUE = "start a rescue"
+    READ_CASES = "read emergencies"
+    WRITE_CASES = "write emergencies"
+    EXPORT_NUMBERS = "export whole numbers"
     READ_ELDERS = "read elders"
     EDIT_ELDERS = "edit elders"
     CHANGE_MENUS = "change menus"
@@ -40,12 +43,15 @@ SEAT: Final = frozenset(
         Right.WRITE_ORDERS, Right.READ_ELDERS,
         # A change of number or contact is told on the telephone and has to be in force at once.
         Right.EDIT_ELDERS, Right.USE_PHONE, Right.WRAP_UP_CALLS, Right.RESCUE, Right.READ_PLANS,
+        # Who led the rescue writes its record; who is on duty two days later asks after the elder.
+        Right.READ_CASES, Right.WRITE_CASES,
         # Whoever learns at a seat has an elder call when ready for it.
         Right.PRACTISE,
     }
 )  # fmt: skip
 SUPERVISOR: Final = SEAT | {
     Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS, Right.CHANGE_PLANS,
+    Right.EXPORT_NUMBERS,
 }  # fmt: skip
 # A role that is not named here has no right at all, so that a misspelt one opens nothing.
 ROLES: Final[Mapping[str, frozenset[Right]]] = {

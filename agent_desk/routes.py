@@ -11,6 +11,9 @@ from agent_desk.access import Handler
 from agent_desk.pages import (
     board,
     calls,
+    case_closing,
+    case_export,
+    cases,
     elders,
     guide,
     hooks,
@@ -35,6 +38,7 @@ STATIC: Final = Path(__file__).parent / "static"
 
 CALL: Final = r"/calls/{call_id:[A-Za-z0-9._\-]{1,80}}"
 ORDER: Final = r"/orders/{order_no:[0-9\-]{1,20}}"
+CASE_FILE: Final = r"/cases/{case_id:[A-Za-z0-9._\-]{1,96}}"
 ELDER: Final = r"/elders/{uid:[A-Z0-9\-]{1,20}}"
 PLAN: Final = r"/plans/{kind:[a-z_]{1,20}}"
 CASE: Final = r"/rescue/{case_id:[A-Za-z0-9._\-]{1,80}}"
@@ -68,6 +72,22 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("POST", f"{ORDER}/judge", orders.judge, Right.WRITE_ORDERS),
     ("POST", f"{ORDER}/close", orders.close, Right.WRITE_ORDERS),
     ("POST", f"{ORDER}/cancel", orders.cancel, Right.WRITE_ORDERS),
+    ("GET", "/cases", cases.index, Right.READ_CASES),
+    # Before the page, whose address would take the ending for a part of the case's number.
+    ("GET", f"{CASE_FILE}.json", case_export.as_json, Right.READ_CASES),
+    ("GET", CASE_FILE, cases.show, Right.READ_CASES),
+    ("GET", f"{CASE_FILE}/print", case_export.printed, Right.READ_CASES),
+    (
+        "GET",
+        CASE_FILE + r"/legs/{number:[0-9]{1,4}}/recording",
+        cases.recording,
+        Right.HEAR_RECORDINGS,
+    ),
+    ("POST", f"{CASE_FILE}/record", case_closing.write_record, Right.WRITE_CASES),
+    ("POST", f"{CASE_FILE}/close", case_closing.close, Right.WRITE_CASES),
+    ("POST", f"{CASE_FILE}/follow-up", case_closing.follow_up, Right.WRITE_CASES),
+    ("POST", f"{CASE_FILE}/message", case_closing.decide_message, Right.WRITE_CASES),
+    ("POST", f"{CASE_FILE}/draft", case_closing.keep_draft, Right.WRITE_CASES),
     ("GET", "/elders", elders.index, Right.READ_ELDERS),
     ("GET", "/elders/new", elders.new, Right.EDIT_ELDERS),
     ("POST", "/elders/new", elders.enter, Right.EDIT_ELDERS),

@@ -13,7 +13,16 @@ from workflows.menu import KEYS
 
 # The count of the changes is for the machine alone; by whom and when, the entry itself says.
 UNTOLD: Final = frozenset(
-    {"version", "generated_at", "closed_at", "closed_by", "named_at", "named_by"}
+    {
+        "version",
+        "generated_at",
+        "closed_at",
+        "closed_by",
+        "named_at",
+        "named_by",
+        "news_at",
+        "reminded",
+    }
 )
 
 
@@ -36,6 +45,11 @@ def action(name: str) -> str:
         "signed out": _("signed out"),
         "password set": _("set a new password"),
         "played": _("played the recording"),
+        "exported": _("exported the case"),
+        "printed": _("printed the case"),
+        "WriteRecord": _("wrote the rescue record"),
+        "CloseCase": _("closed the case"),
+        "FollowUp": _("asked after the elder"),
         "practice call": _("had an elder call"),
         "rhythm": _("set whether the town calls by itself"),
         "sat down": _("took the seat"),
@@ -50,9 +64,6 @@ def action(name: str) -> str:
         "LeaveMessage": _("left a message as it is"),
         "DeclareEmergency": _("declared an emergency"),
         "CallParties": _("called for help"),
-        "WriteRecord": _("wrote the rescue record"),
-        "CloseCase": _("closed the case"),
-        "FollowUp": _("asked after the elder"),
         "TalkPrivately": _("spoke unheard by the elder, or no more so"),
         "SendCard": _("sent the card as a text message"),
         "DropLeg": _("ended a call outside"),
@@ -97,7 +108,7 @@ def known_as(entry: AuditEntry, order_nos: Mapping[str, str]) -> str:
 def address(entry: AuditEntry, order_nos: Mapping[str, str]) -> str:
     """Where the subject can be looked at; empty when it has no page."""
     places = {
-        "elder": "/elders/", "user": "/users/", "call": "/calls/", "emergency": "/calls/",
+        "elder": "/elders/", "user": "/users/", "call": "/calls/", "emergency": "/cases/",
         "order": "/orders/", "plan": "/plans/",
     }  # fmt: skip
     place = places.get(entry.subject)
@@ -136,16 +147,35 @@ def said(key: str, value: Any) -> str:
             return words.role(value)
         case [{"uid": _uid, "name": _name}, *_rest]:
             return "、".join(f"{one['name']} {one['uid']}" for one in value)
-        case {"call_class": what, "note": note}:
-            return f"{words.call_class(what)} {note}".strip()
-        case {"choice": choice, "queue": queue}:
-            return f"{words.choice(choice)} → {words.queue(queue)}"
+        case dict():
+            return _whole(value)
         case [dict(), *_rest]:
             return "；".join(_row(key, row) for row in value)
         case list():
             return "、".join(str(one) for one in value)
         case _:
             return str(value)
+
+
+def _whole(value: Mapping[str, Any]) -> str:
+    """Something that has parts, on one line."""
+    match value:
+        case {"record": _record, "changes": _changes, "asked_after": _asked}:
+            return _closing(value)
+        case {"call_class": what, "note": note}:
+            return f"{words.call_class(what)} {note}".strip()
+        case {"choice": choice, "queue": queue}:
+            return f"{words.choice(choice)} → {words.queue(queue)}"
+        case _:
+            return str(value)
+
+
+def _closing(value: Mapping[str, Any]) -> str:
+    """What was written at the end of an emergency, in the order in which it is written."""
+    told = [value[name]["text"] if value[name] else "" for name in ("record", "changes")]
+    told.append(words.case_outcome(value.get("outcome") or ""))
+    told.append(value["asked_after"]["text"] if value["asked_after"] else "")
+    return " · ".join(one for one in told if one)
 
 
 def _row(key: str, row: Mapping[str, Any]) -> str:
@@ -191,6 +221,7 @@ def _other_labels() -> Mapping[str, str]:
         "requirement": _("How, when, what to mind"), "outcome": _("Answer"),
         "elders": _("Elders"), "wrap_up": _("Wrap-up"),
         "scene": _("Reason for the call"), "is_silent": _("says nothing"), "is_paused": _("Paused"),
+        "closing": _("Closing"), "leg": _("Call to"),
         "who": _("User"), "order_id": _("Order"), "elder_id": _("Elder"),
         "plan_version": _("Version"), **{key: _("Key %s") % key for key in KEYS},
     }  # fmt: skip

@@ -14,12 +14,16 @@ from launch.asterisk_tree import OLDEST_VERSION, look, release_expired
 from launch.steps import Ended, SetupError, failed, is_root, run, say
 
 ASTERISK_USER: Final = "careline"
-RUN_PACKAGES: Final = ("ca-certificates", "ffmpeg")
+RUN_PACKAGES: Final = (
+    "ca-certificates", "ffmpeg",
+    # What prints: WeasyPrint loads these, and the font has every Chinese character.
+    "fonts-wqy-microhei", "libharfbuzz-subset0", "libpango-1.0-0", "libpangoft2-1.0-0",
+)  # fmt: skip
 # What the tests of each part need beyond their Python packages. The unit tests need nothing.
 TEST_PACKAGES: Final = {
     "unit": (),
     "database": ("postgresql", "ffmpeg"),
-    "desk": ("chromium", "fonts-wqy-microhei"),
+    "desk": ("chromium", "fonts-wqy-microhei", "poppler-utils"),
     "asterisk": ("gcc", "libc6-dev", "postgresql"),
     "faults": ("faketime", "iproute2", "mount", "systemd", "util-linux"),
 }

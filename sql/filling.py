@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from sql import audit, codec
 from sql.engine import Database
-from sql.models import AuditEntry, Case, Journal, Outbox
+from sql.models import AuditEntry, Base, Case, Journal, Outbox
+from sql.projections import project
 from sql.store import SqlStore, end_alarm, raise_alarm
 from workflows.commands import Command
 from workflows.effects import (
@@ -88,6 +89,7 @@ async def fill(store: SqlStore, process: Process[Any], step: Step) -> None:
         row.state, row.is_over = step.after.state.value, process.is_over(step.after)
         row.version, row.body = max(step.seq, row.version + 1), body
         row.changed_at = step.event.at
+        await _project(session, step, store.site)
         _write_journal(session, process, step)
         await _post(session, process, step)
         await session.flush()
@@ -105,6 +107,18 @@ async def _is_there(session: AsyncSession, process: Process[Any], step: Step) ->
         )
     )
     return codec.dump(step.event) in bodies.all()
+
+
+async def _project(session: AsyncSession, step: Step, site: str) -> None:
+    """Write the rows that lists read."""
+    rows: list[Base] = []
+
+    def put(model: type[Base], **values: Any) -> None:
+        rows.append(model(**values))
+
+    project(put, None, step.after, site)
+    for one in rows:
+        await session.merge(one)
 
 
 def _write_journal(session: AsyncSession, process: Process[Any], step: Step) -> None:

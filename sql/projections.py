@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from sql.models import Base, CallLeg, CallOrder, CallRecord, Recording, ServiceRequest, WorkOrder
+from sql.models import (
+    Base,
+    CallLeg,
+    CallOrder,
+    CallRecord,
+    EmergencyCase,
+    Recording,
+    ServiceRequest,
+    WorkOrder,
+)
+from workflows import reminders
 from workflows.call_facts import Call, Leg, State
+from workflows.emergency_facts import Emergency
 from workflows.order import Order
 from workflows.order import State as OrderState
 
@@ -23,6 +34,8 @@ def project(put: Put, before: Any | None, case: Any, site: str) -> None:
             project_call(put, before, case, site)
         case Order() if case.state is not OrderState.JOINED:
             project_order(put, case)
+        case Emergency():
+            project_emergency(put, case)
 
 
 def project_call(put: Put, before: Call | None, call: Call, site: str) -> None:
@@ -148,4 +161,27 @@ def project_order(put: Put, order: Order) -> None:
         closed_at=order.closed_at,
         closed_by=order.closed_by,
         outcome=order.outcome,
+    )
+
+
+def project_emergency(put: Put, case: Emergency) -> None:
+    said = case.closing
+    whose = [card for card in case.cards if card.uid == case.chosen] or list(case.cards)
+    waits = min(reminders.waits_for(case), key=lambda one: one[1], default=None)
+    put(
+        EmergencyCase,
+        id=case.id,
+        opened_at=case.opened_at,
+        ended_at=case.closed_at,
+        stage=said.state.value,
+        elder_id=whose[0].elder_id if len(whose) == 1 else None,
+        elder_name="、".join(card.name for card in whose).replace("\0", "")[:200],
+        caller_no=case.caller.replace("\0", "")[:40],
+        outcome=said.outcome.value if said.outcome else "",
+        changes=said.changes.text.replace("\0", "") if said.changes else "",
+        arrived_at=min((leg.arrived_at for leg in case.legs if leg.arrived_at), default=None),
+        closed_at=said.changes.at if said.changes else None,
+        closed_by=said.changes.by[:64] if said.changes else "",
+        due_what=waits[0] if waits else "",
+        due_at=waits[1] if waits else None,
     )

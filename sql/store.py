@@ -85,6 +85,11 @@ class SqlStore:
     def database(self) -> Database:
         return self._database
 
+    @property
+    def site(self) -> str:
+        """The site of this node."""
+        return self._site
+
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[SqlTransaction]:
         try:

@@ -137,7 +137,7 @@ def read_out(card: Card, condition: str) -> str:
     Name, address and number are never cut, however long they are. Then the way in and the
     condition share the room, and each of the rest has what is left by those before it.
     """
-    begins = [f"求助：{_who(card)}", _where(card)]
+    begins = [f"求助：{_who(card)}", where(card)]
     ends = [f"回电：{within_china(_line(card.call_back))}"] if card.call_back else []
     room = LONGEST - sum(map(_cost, begins + ends))
     told = _piece("情况", condition, room)
@@ -165,8 +165,8 @@ def _who(card: Card) -> str:
     return "，".join(part for part in said if part)
 
 
-def _where(card: Card) -> str:
-    """The seven parts; a bare figure means little when it is read out: 7 becomes 7号楼."""
+def where(card: Card) -> str:
+    """The seven parts in a row; a bare figure means little when it is read out: 7 becomes 7号楼."""
     said = ""
     for part in PARTS:
         text = _line(getattr(card, part))

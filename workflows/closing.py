@@ -21,6 +21,8 @@ FOLLOW_UP_WITHIN: Final = timedelta(hours=48)
 """From the opening of the case (K4)."""
 MAX_TEXT: Final = 4000
 """Characters of a record."""
+MAX_NAME: Final = 200
+"""Characters of whom the elder was given to."""
 
 
 class State(Enum):
@@ -47,11 +49,13 @@ class Said:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """`record`: how the rescue went. `changes`: what was changed in the elder's file, or that
-    nothing was. `asked_after`: how the elder is, asked within two days."""
+    """`record`: how the rescue went, and `handed_to` into whose care the elder was given.
+    `changes`: what was changed in the elder's file, or that nothing was. `asked_after`: how the
+    elder is, asked within two days."""
 
     state: State = State.OPEN
     record: Said | None = None
+    handed_to: str = ""
     outcome: Kind | None = None
     changes: Said | None = None
     asked_after: Said | None = None
@@ -78,7 +82,11 @@ def said(wish: Command, text: str, what: str) -> Said:
 
 def write(closing: Closing, event: Event) -> ClosingOutcome:
     assert isinstance(event, WriteRecord)
-    return replace(closing, record=said(event, event.text, "the rescue record")), ()
+    handed_to = event.handed_to.strip()
+    if len(handed_to) > MAX_NAME:
+        raise NotAllowed(f"who takes care now has {len(handed_to)} characters; {MAX_NAME} at most")
+    record = said(event, event.text, "the rescue record")
+    return replace(closing, record=record, handed_to=handed_to), ()
 
 
 def close(closing: Closing, event: Event) -> ClosingOutcome:

@@ -253,9 +253,11 @@ class ChooseCard(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WriteRecord(Command):
-    """How the rescue went, for the record (EMG-11, NRS-08)."""
+    """How the rescue went, for the record (EMG-11, NRS-08), and into whose care the elder was
+    given (EMG-24); empty when into nobody's."""
 
     text: str
+    handed_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,6 +109,12 @@ def effect_id(case_id: str, number: int) -> str:
     return f"{case_id}-L{number}"
 
 
+def number_of(case_id: str, dial: str) -> int:
+    """Which leg of the case this dial is for; 0 when it is for none."""
+    digits = dial.removeprefix(f"{case_id}-L")
+    return int(digits) if digits != dial and digits.isdecimal() else 0
+
+
 def call(case_id: str, site: str, leg: Leg) -> CallParty:
     """The call as an effect."""
     service = leg.kind.value if leg.kind in SERVICES else ""

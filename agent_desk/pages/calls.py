@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
@@ -16,20 +14,18 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from agent_desk import forms
-from agent_desk.access import actor_of, local_path
+from agent_desk import forms, playing
+from agent_desk.access import local_path
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.language import gettext as _
 from agent_desk.render import A_PAGE, page
 from agent_desk.wishes import Refused, wish
-from sql import audit
 from sql.models import CallRecord, Elder, Journal, WorkOrder
-from sql.queries import calls, elders, orders, people, record
+from sql.queries import calls, cases, elders, orders, people
 from workflows.call_facts import Result
 from workflows.commands import ChooseOrder, Command, NameCaller, OpenOrder, TakeBackCaller
 from workflows.events import CallClass
 
-ONE_PLAYING: Final = timedelta(hours=1)
 ASKED: Final = ("text", "seat", "result", "class", "from", "to")
 """What the list can be asked for, by the names in its address."""
 
@@ -100,7 +96,8 @@ def elder_side(call: CallRecord) -> str:
 @dataclass(frozen=True, slots=True)
 class CallView:
     """Everything that a call's page shows. `number` is the elder's side of the call; `others` are
-    the names of the elders who have an order of this call and do not call, by their ids."""
+    the names of the elders who have an order of this call and do not call, by their ids. `is_case`:
+    an emergency came of it."""
 
     call: CallRecord
     number: str
@@ -111,6 +108,7 @@ class CallView:
     journal: Sequence[Journal]
     seats: Mapping[str, str]
     draft: Mapping[str, str]
+    is_case: bool
 
     @property
     def named_by(self) -> str:
@@ -161,6 +159,7 @@ async def look_up(session: AsyncSession, call_id: str, by: str) -> CallView:
         journal=await calls.journal(session, call_id),
         seats=await people.seats(session),
         draft=await calls.draft(session, call_id, by),
+        is_case=await cases.is_there(session, call_id),
     )
 
 
@@ -292,36 +291,4 @@ async def recording(request: web.Request) -> web.StreamResponse:
         call = await calls.one(session, request.match_info["call_id"])
     if call is None or call.recording is None or not call.recording.file:
         raise web.HTTPNotFound(text=_("This call has no recording, or not yet."))
-    kept = await asyncio.to_thread(kept_file, desk.home.recordings, call.recording.file)
-    if kept is None:
-        raise web.HTTPNotFound(
-            text=_("The recording's file is not in its place. Tell your administrator.")
-        )
-    if request.method == "GET":
-        await _note_play(request, call.id)
-    name = f'inline; filename="{call.recording.serial}{kept.suffix}"'
-    return web.FileResponse(
-        kept, headers={"Content-Type": "audio/ogg", "Content-Disposition": name}
-    )
-
-
-async def _note_play(request: web.Request, call_id: str) -> None:
-    """Put on record who hears this recording (REC-02).
-
-    A player fetches one recording in many pieces: what it asks for within the hour after the first
-    belongs to the same playing, unless it begins anew.
-    """
-    actor, now = actor_of(request), datetime.now(UTC)
-    begins = request.headers.get("Range", "bytes=0-").startswith("bytes=0-")
-    async with request.app[DESK].database.writing("who plays a recording") as session:
-        if begins or not await record.was_played(session, call_id, actor.name, now - ONE_PLAYING):
-            audit.note(session, actor, now, "played", "call", call_id)
-
-
-def kept_file(folder: Path, file: str) -> Path | None:
-    """The file when it really lies below the folder; a path or link out of it counts as missing."""
-    try:
-        kept = (folder / file).resolve(strict=True)
-    except (OSError, ValueError):
-        return None
-    return kept if kept.is_file() and kept.is_relative_to(folder.resolve()) else None
+    return await playing.play(request, call.recording.file, call.recording.serial, "call", call.id)

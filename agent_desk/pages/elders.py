@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from agent_desk import elder_form, forms, words
+from agent_desk import case_words, elder_form, forms, words
 from agent_desk.access import actor_of
 from agent_desk.desk import DESK, visitor_of
 from agent_desk.elder_form import MANY, ROWS, ElderForm
@@ -18,7 +18,7 @@ from agent_desk.language import gettext as _
 from agent_desk.render import A_PAGE, newest_page, older_page, page
 from agent_desk.wishes import Refused, store_down, wish
 from sql.models import AuditEntry, Elder
-from sql.queries import calls, elders, orders, people, record
+from sql.queries import calls, cases, elders, orders, people, record
 from sql.registers import elders as register
 from workflows.commands import NameCaller, RenewContacts
 from workflows.errors import CarelineError, Outdated, StoreDown
@@ -49,6 +49,8 @@ async def show(request: web.Request) -> web.StreamResponse:
             "calls": await elders.calls_of(session, elder.id),
             "orders": await orders.of_elder(session, elder.id),
             "seats": await people.seats(session),
+            "emergencies": await cases.of_elder(session, elder.id),
+            "case_words": case_words,
             "entries": await record.of_subject(session, "elder", elder.elder_uid),
             "is_late": "late" in request.query,
         }

@@ -34,8 +34,8 @@ async def show(request: web.Request) -> web.StreamResponse:
     desk, case_id = request.app[DESK], request.match_info["case_id"]
     case = desk.feed.emergency(case_id)
     if case is None and not desk.feed.of_call(case_id) and desk.feed.is_live:
-        # Over, and put away: what is kept of it stands on its call's page.
-        raise web.HTTPSeeOther(f"/calls/{case_id}")
+        # Over, and put away: what is kept of it stands in its file.
+        raise web.HTTPSeeOther(f"/cases/{case_id}")
     reach = words.rescue_numbers(
         is_live=desk.settings.rescue.live, is_practice=desk.is_practice
     )  # fmt: skip

@@ -138,11 +138,13 @@ message_again: Final = _act(
 message_left: Final = _act(
     forms.ChosenMessage, lambda form, of: LeaveMessage(**of, message=form.message)
 )
-record: Final = _act(forms.Record, lambda form, of: WriteRecord(**of, text=form.text))
+record: Final = _act(
+    forms.Record, lambda form, of: WriteRecord(**of, text=form.text, handed_to=form.handed_to)
+)
 close: Final = _act(
     forms.Closed, lambda form, of: CloseCase(**of, outcome=form.outcome, changes=form.changes)
 )
-follow_up: Final = _act(forms.Record, lambda form, of: FollowUp(**of, text=form.text))
+follow_up: Final = _act(forms.AskedAfter, lambda form, of: FollowUp(**of, text=form.text))
 again: Final = _act(forms.Form, lambda _form, of: CallAgain(**of))
 
 

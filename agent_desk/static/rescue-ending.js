@@ -19,8 +19,15 @@ export function drawEnding(kase, page) {
   say(ending, "closed", closing.changes ? `${outcome} · ${closing.record.text} · ${by(closing.changes)}` : "");
   say(ending, "asked_after", closing.asked_after ? `${outcome} · ${closing.asked_after.text} · ${by(closing.asked_after)}` : "");
   say(ending, "due", closing.state === "closed" ? filled(page.words.say.by, { at: page.day(closing.due) }) : "");
-  const record = byId("record");
-  if (closing.record && !record.value && document.activeElement !== record) record.value = closing.record.text;
+  if (closing.record) {
+    fill(byId("record"), closing.record.text);
+    fill(byId("handed-to"), closing.handed_to);
+  }
+}
+
+/** What is kept already, for as long as nobody has typed anything else. */
+function fill(field, kept) {
+  if (!field.value && document.activeElement !== field) field.value = kept;
 }
 
 /** Send a form of it; what was typed stays when it is refused. */

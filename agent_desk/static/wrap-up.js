@@ -1,10 +1,13 @@
-// The wrap-up's form: what is typed is kept a second later and before the page is left, and the keys
-// beside the words work.
+// The wrap-up's form, and those of a case: what is typed is kept a second later and before the page is
+// left, and the keys beside the words work.
 
 const SOON_MS = 1000;
 const AGAIN_MS = 3000;
 const LONGEST_MS = 2000;
-const KEPT = ["call_class", "note", "elder_id", "content", "requirement"];
+const KEPT = [
+  "call_class", "note", "elder_id", "content", "requirement",
+  "record", "handed_to", "outcome", "changes", "follow_up",
+];
 const LEFT = "careline-typed";
 
 // Forms with something to keep, and their timers, by the address that keeps it: the next call brings

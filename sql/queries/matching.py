@@ -20,7 +20,7 @@ def has(column: InstrumentedAttribute[Any], text: str) -> ColumnElement[bool]:
 
 
 class holds(GenericFunction[bool]):  # noqa: N801 - a function of the database, named as those are.
-    """Whether these digits stand anywhere in a column of numbers."""
+    """Whether these digits stand anywhere in a column of numbers, or this text as it is written."""
 
     type = Boolean()
     inherit_cache = True

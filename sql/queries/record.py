@@ -51,12 +51,14 @@ async def latest(
     return (await session.scalars(query)).all()
 
 
-async def was_played(session: AsyncSession, call_id: str, by: str, since: datetime) -> bool:
-    """Whether it is on record that this user has played the call since then."""
+async def was_played(
+    session: AsyncSession, subject: str, subject_id: str, by: str, since: datetime
+) -> bool:
+    """Whether it is on record that this user has played the recording of it since then."""
     found = await session.scalar(
         select(AuditEntry.id)
         .where(
-            AuditEntry.subject == "call", AuditEntry.subject_id == call_id,
+            AuditEntry.subject == subject, AuditEntry.subject_id == subject_id,
             AuditEntry.action == "played", AuditEntry.by == by, AuditEntry.at >= since,
         )
         .limit(1)

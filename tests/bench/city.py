@@ -40,6 +40,7 @@ from sql.models import (
     Elder,
     ElderContact,
     ElderPhone,
+    EmergencyCase,
     Journal,
     Recording,
     ServiceRequest,
@@ -78,6 +79,10 @@ CLASSES: Final = {
     "life_service": 45, "consultation": 35, "other": 10, "no_response": 5, "emergency": 2, "": 3,
 }  # fmt: skip
 RESULTS: Final = {"answered": 85, "abandoned": 10, "no_answer": 3, "busy": 1, "failed": 1}
+OUTCOMES: Final = ("rescued", "rescued", "cancelled", "misoperation", "test")
+STAGES: Final = ("open", "recorded", "closed")
+OPEN_CASES: Final = 60
+"""The newest emergencies, which still wait for somebody's word."""
 STATES: Final = {"closed": 80, "cancelled": 10, "generated": 7, "accepted": 3}
 
 Row = dict[str, Any]
@@ -105,6 +110,7 @@ def fill(url: str, pattern: Pattern, elders: int, until: datetime) -> None:
         _put(connection, CallRecord, _calls(elders, until))
         for model, rows in _orders(elders, until):
             _put(connection, model, rows)
+        _put(connection, EmergencyCase, _emergencies(elders, until))
         _follow(connection, pattern)
     # Either database does so by itself, though not within one transaction of so many rows.
     tidy = "VACUUM ANALYZE" if engine.dialect.name == "postgresql" else WRITE_BACK
@@ -297,6 +303,24 @@ def _orders(elders: int, until: datetime) -> Iterator[tuple[type[Base], Iterator
         for one, state in zip(wanted, states, strict=True)
     )  # fmt: skip
     yield CallOrder, ({"call_id": one.id, "order_id": one.order_id} for one in wanted)
+
+
+def _emergencies(elders: int, until: datetime) -> Iterator[Row]:
+    """What the calls for help have become."""
+    found = [one for one in invented(elders, until) if one.call_class == "emergency"]
+    for left, one in zip(range(len(found) - 1, -1, -1), found, strict=True):
+        stage = STAGES[left % len(STAGES)] if left < OPEN_CASES else "followed up"
+        ended = one.at + timedelta(seconds=one.talk_s)
+        yield {
+            "id": one.id, "opened_at": one.at, "ended_at": ended, "stage": stage,
+            "elder_id": one.elder, "elder_name": name_of(one.elder) if one.elder else "",
+            "caller_no": one.caller, "arrived_at": None,
+            "outcome": "" if stage in STAGES[:2] else OUTCOMES[left % len(OUTCOMES)],
+            "changes": "" if stage in STAGES[:2] else "无变更",
+            "closed_at": None if stage in STAGES[:2] else ended, "closed_by": "",
+            "due_what": "" if stage == "followed up" else "no follow-up",
+            "due_at": None if stage == "followed up" else one.at + timedelta(days=2),
+        }  # fmt: skip
 
 
 def _need(call: Invented) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from aiohttp import ClientSession
 
-from agent_desk.routes import CALL, CASE, ELDER, ORDER, PLAN, ROUTES, USER
+from agent_desk.routes import CALL, CASE, CASE_FILE, ELDER, ORDER, PLAN, ROUTES, USER
 from sql.queries.elders import uid_of
 from tests.bench import city
 from tests.bench.city import Invented
@@ -21,8 +21,9 @@ NO_PAGE: Final = (
     "/healthz", "/feed", "/phone/sip", f"{CALL}/recording",
     # Only in a home without a carrier, and never asked of the database.
     "/practice", "/practice/now",
-    # An emergency that goes on, and there is none.
-    CASE, f"{CASE}/feed", "/rescue/mine",
+    # Nobody in this city is in an emergency now, and of those that were the lists are asked for.
+    CASE, f"{CASE}/feed", "/rescue/mine", CASE_FILE, f"{CASE_FILE}.json", f"{CASE_FILE}/print",
+    CASE_FILE + r"/legs/{number:[0-9]{1,4}}/recording",
 )  # fmt: skip
 HELP: Final = r"/help/{page:[a-z\-]{1,20}}"
 
@@ -114,6 +115,12 @@ class Asked:
             "orders state and need": lambda: (
                 f"/orders?state=accepted&text={quote(self._chance.choice(city.NEEDS))}"
             ),
+            "cases name": lambda: f"/cases?text={quote(self._name())}",
+            "cases one character": lambda: f"/cases?text={quote(self._name()[0])}",
+            "cases number": lambda: f"/cases?text={self._known().caller.removeprefix('+86')}",
+            "cases nobody": lambda: f"/cases?text={quote(chr(0x1F475))}",
+            "cases overdue": lambda: "/cases?show=overdue",
+            "cases outcome": lambda: "/cases?outcome=misoperation",
             "record user": lambda: "/record?text=admin",
             "record call": lambda: f"/record?text={self._known().id}",
             "record nobody": lambda: "/record?text=nobody",

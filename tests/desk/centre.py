@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from sql.local_journal import LocalJournal
 from sql.migrate import first_admin, seed, upgrade
 from sql.models import MenuRow
 from sql.own_plans import own_plans
-from sql.queries import elders, plans
+from sql.queries import cases, elders, plans
 from sql.registers import elders as register
 from sql.registers import users
 from sql.store import SqlStore
@@ -165,6 +166,14 @@ class Centre:
 
     def tell(self, event: Event) -> Any:
         return self.run(self._runner_of(event).handle(event))
+
+    def until_written(self, case_id: str, event: str, at: datetime | None = None) -> None:
+        """What an emergency was told is on the disk; the database is filled from there, and nothing
+        tells when. Without a time, any event of this name."""
+        until = time.monotonic() + 10
+        while not self.read(lambda session: cases.is_written(session, case_id, event, at)):
+            assert time.monotonic() < until, f"{event} of {case_id} did not come into the database"
+            time.sleep(0.01)
 
     def read(self, query: Callable[[AsyncSession], Awaitable[T]]) -> T:
         async def ask() -> T:

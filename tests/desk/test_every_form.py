@@ -13,11 +13,12 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from agent_desk.rights import ROLES, Right
-from agent_desk.routes import CALL, CASE, ELDER, ORDER, PLAN, ROUTES, USER
+from agent_desk.routes import CALL, CASE, CASE_FILE, ELDER, ORDER, PLAN, ROUTES, USER
 from sql.models import AuditEntry
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, sign_in
 from tests.desk.rescue_case import CARD, Case
+from tests.desk.rescued import Rescue
 from tests.desk.test_calls import fresh_number
 from tests.observer import wait_until
 from workflows.commands import WriteRecord
@@ -28,6 +29,7 @@ Sent = tuple[str, Form]
 RIGHTS: Final = {path: right for method, path, _, right in ROUTES if method == "POST"}
 SILENT: Final = {
     f"{CALL}/draft": "what is typed is nobody's deed before it is sent",
+    f"{CASE_FILE}/draft": "neither is this",
     "/menu/try": "a trial changes nothing",
     "/phone/line": "the seat that it belongs to is on record already",
 }
@@ -50,6 +52,9 @@ class Place:
         self.number = fresh_number()
         self.uid = self.centre.enter_whole_elder("蒋玉芬", self.number)
         return self.centre.call(self.number, ago_s=600).whole().id
+
+    def case_file(self) -> Rescue:
+        return Rescue(self.centre).whole()
 
     def order(self) -> str:
         self.page.goto(f"/calls/{self.call()}")
@@ -163,6 +168,17 @@ FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
             "follow-up": {"text": "已出院，能下床"},
         }.items()
     },
+    f"{CASE_FILE}/record": lambda it: (f"/cases/{it.case_file().id}/record", {"record": "已送医"}),
+    f"{CASE_FILE}/close": lambda it: (
+        f"/cases/{it.case_file().recorded().id}/close", {"outcome": "rescued", "changes": "无变更"}
+    ),
+    f"{CASE_FILE}/follow-up": lambda it: (
+        f"/cases/{it.case_file().recorded().closed().id}/follow-up", {"follow_up": "在家休养"}
+    ),
+    f"{CASE_FILE}/message": lambda it: (
+        f"/cases/{(case := it.case_file().id)}/message", {"message": f"{case}-M2", "do": "leave"}
+    ),
+    f"{CASE_FILE}/draft": lambda it: (f"/cases/{it.case_file().id}/draft", {"record": "写到一半"}),
     "/elders/new": lambda it: ("/elders/new", {"full_name": "蒋", "numbers": fresh_number()}),
     f"{ELDER}/edit": Place.edit,
     f"{ELDER}/tested": Place.tested,

@@ -17,13 +17,14 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import text
 
-from agent_desk.routes import CALL, CASE, ELDER, ORDER, PLAN, ROUTES, USER
+from agent_desk.routes import CALL, CASE, CASE_FILE, ELDER, ORDER, PLAN, ROUTES, USER
 from home import Home
 from settings import Settings
 from tests.desk.centre import ADDRESS, Call, Centre
 from tests.desk.conftest import Desk, new_home, open_centre, sign_in, signed_in, started_desk
 from tests.desk.looks import look_at
 from tests.desk.rescue_case import CARD, PEOPLE, Case
+from tests.desk.rescued import Rescue
 from tests.desk.test_calls import fresh_number
 from workflows.card import RESCUE, Card
 from workflows.commands import Mark
@@ -43,6 +44,7 @@ NO_PAGE: Final = frozenset(
     {
         "/healthz", "/feed", f"{CASE}/feed", "/rescue/mine", "/phone/sip", "/practice",
         "/practice/now", f"{PLAN}.json",
+        f"{CASE_FILE}.json", f"{CASE_FILE}/print",
     }
 )  # fmt: skip
 
@@ -465,6 +467,64 @@ def order_call_back(stage: Stage) -> None:
     stage.go(order_path(stage, missed), "回拨")
 
 
+# ── emergencies ──────────────────────────────────────────────────────────────────────────────────
+
+
+def case_running(stage: Stage) -> None:
+    """The elder is on the line, and a daughter's telephone rings."""
+    rescue = Rescue(stage.centre, "彭秀珍", ago_s=95)
+    rescue.ring(rescue.contact(), "ambulance", after=20)
+    rescue.pick_up("ambulance", 31)
+    stage.after.append(lambda: rescue.end(100))
+    stage.go(f"/cases/{rescue.id}", "进行中")
+
+
+def case_to_record(stage: Stage) -> None:
+    stage.go(f"/cases/{Rescue(stage.centre, '蒋兰英').whole().id}", "待写记录")
+
+
+def case_to_close(stage: Stage) -> None:
+    rescue = Rescue(stage.centre, "董淑珍").whole().recorded()
+    rescue.call.record()
+    stage.go(f"/cases/{rescue.id}", "待结案")
+
+
+def case_not_yet(stage: Stage) -> None:
+    """409: the elder is on the line still."""
+    rescue = Rescue(stage.centre, "程桂英").recorded()
+    stage.after.append(lambda: rescue.end(3600))
+    stage.go(f"/cases/{rescue.id}", "暂时不能结案")
+    stage.page.get_by_role("radio", name="已救援").check()
+    stage.page.get_by_label("老人档案的变更").fill("无变更")
+    stage.post("结案", 409)
+
+
+def case_refused(stage: Stage) -> None:
+    case_to_close(stage)
+    stage.post("结案", 422)
+
+
+def case_to_follow_up(stage: Stage) -> None:
+    rescue = Rescue(stage.centre, "余凤兰", ago_s=3 * 86400).whole().recorded().closed()
+    stage.go(f"/cases/{rescue.id}", "逾期")
+
+
+def case_done(stage: Stage) -> None:
+    rescue = Rescue(stage.centre, LONG).whole().recorded().closed().followed_up()
+    stage.go(f"/cases/{rescue.id}", "完成")
+
+
+def case_unknown(stage: Stage) -> None:
+    rescue = Rescue(stage.centre, "")
+    rescue.end(60)
+    stage.go(f"/cases/{rescue.id}", "还不知道是谁呼叫")
+
+
+def elder_with_cases(stage: Stage) -> None:
+    rescue = Rescue(stage.centre, "潘玉珍").whole().recorded().closed()
+    stage.go(f"/elders/{rescue.uid}", "救援案件")
+
+
 # ── elders, the menu, the rest ───────────────────────────────────────────────────────────────────
 
 
@@ -604,6 +664,7 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "calls-empty": to("/calls", "还没有"),
     "orders-empty": to("/orders", "还没有"),
     "elders-empty": to("/elders", "还没有"),
+    "cases-empty": to("/cases", "还没有"),
     "seat-choose": to("/seat"),
     "seat-no-call": to("/seat?seat=1002", "没有来电"),
     "sign-in": door,
@@ -654,6 +715,18 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
     "order-closed": order_closed,
     "order-409": order_outdated,
     "order-call-back": order_call_back,
+    "case-running": case_running,
+    "case-to-record": case_to_record,
+    "case-to-close": case_to_close,
+    "case-409": case_not_yet,
+    "case-422": case_refused,
+    "case-to-follow-up": case_to_follow_up,
+    "case-done": case_done,
+    "case-unknown": case_unknown,
+    "case-404": to("/cases/no-such-case", "没有救援案件 no-such-case。", 404),
+    "cases": to("/cases", "救援案件"),
+    "cases-not-found": to(f"/cases?text={NEVER}", "没有符合条件的案件"),
+    "elder-cases": elder_with_cases,
     "elders": to("/elders"),
     "elders-not-found": to(f"/elders?text={NEVER}", "没有"),
     "elder": elder("/elders/{uid}"),
@@ -692,7 +765,8 @@ STATES: Final[dict[str, Callable[[Stage], None]]] = {
 }
 IN_ENGLISH: Final = (
     "rescue-a", "rescue-list", "rescue-wall",
-    "board", "seat-two-elders", "seat-named", "calls", "call", "orders", "order-new", "elder-bare",
+    "board", "seat-two-elders", "seat-named", "calls", "call", "orders", "order-new", "cases",
+    "case-to-close", "elder-bare",
     "elder-new", "plans", "plan", "plan-change", "menu", "phone-seats", "seats", "users", "record",
     "settings", "404",
 )  # fmt: skip
@@ -701,7 +775,7 @@ LOOKED_AT: Final = {
     "/rescue": "rescue-list", "/rescue/wall": "rescue-wall", CASE: "rescue-a", "/calls": "calls",
     CALL: "call", "/orders": "orders", ORDER: "order-new", "/elders": "elders",
     "/elders/new": "elder-new", ELDER: "elder", f"{ELDER}/edit": "elder-edit", "/menu": "menu",
-    "/plans": "plans", PLAN: "plan",
+    "/plans": "plans", PLAN: "plan", "/cases": "cases", CASE_FILE: "case-to-record",
     "/phone": "phone-window", "/seats": "seats", "/users": "users", USER: "user",
     "/record": "record", "/settings": "settings", "/help": "help",
     r"/help/{page:[a-z\-]{1,20}}": "help-page",

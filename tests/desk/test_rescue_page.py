@@ -491,6 +491,7 @@ def test_a_case_is_recorded_closed_and_asked_after_on_its_page(
     ending.get_by_role("button", name="保存救援记录").click()
     expect(a.locator("#fault")).to_contain_text("必填")
     ending.get_by_label("救援记录").fill("09:20 120 到场，送市医院，女儿陪同")
+    ending.get_by_label("移交给").fill("测试医院急诊科")
     ending.get_by_role("button", name="保存救援记录").click()
     expect(ending.get_by_role("button", name="结案")).to_be_visible()
     listed = a.context.new_page()
@@ -507,6 +508,9 @@ def test_a_case_is_recorded_closed_and_asked_after_on_its_page(
     expect(ending).to_contain_text("已出院，能下床")
     for said in ("写救援记录", "结案：无变更", "回访：已出院"):
         expect(a.locator("#timeline")).to_contain_text(said)
+    a.locator("#over").get_by_role("link", name="案件档案").click()
+    expect(a).to_have_url(re.compile(f"/cases/{re.escape(case.id)}$"))
+    expect(a.locator("main")).to_contain_text("移交给 测试医院急诊科")
 
 
 # ── the way there, the list and the wall ─────────────────────────────────────────────────────────

@@ -11,8 +11,8 @@ from argon2 import PasswordHasher
 
 from agent_desk import passwords
 from agent_desk.access import local_path, only_known_hosts
-from agent_desk.pages.calls import kept_file
 from agent_desk.passwords import Passwords, Patience, hash_password
+from agent_desk.playing import kept_file
 from agent_desk.rights import EVERY, Right, Visitor, may
 from agent_desk.sessions import Sessions
 from settings import Addresses, Settings

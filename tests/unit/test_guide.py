@@ -13,6 +13,7 @@ LANGUAGES = (language.CHINESE, language.ENGLISH)
 NOT_PAGES = {
     "/healthz", "/feed", "/phone/sip", "/calls/{call_id}/recording", "/practice/now",
     "/rescue/mine", "/rescue/{case_id}/feed", "/plans/{kind}.json",
+    "/cases/{case_id}.json", "/cases/{case_id}/print", "/cases/{case_id}/legs/{number}/recording",
 }  # fmt: skip
 """What a script or the supervisor asks for; nobody reads it."""
 
