@@ -21,7 +21,7 @@ from tests.desk.conftest import Desk, sign_in
 CLOSED = [(method, path) for method, path, _, right in ROUTES if right is not Right.ANYONE]
 FORMS = [(path, right) for method, path, _, right in ROUTES if method == "POST"]
 EXAMPLES = {"call_id": "test-1.1", "order_no": "20260418-0001", "uid": "E000001",
-            "user_id": "1", "kind": "fall", "case_id": "test-1.1"}  # fmt: skip
+            "user_id": "1", "number": "1", "kind": "fall", "case_id": "test-1.1"}  # fmt: skip
 
 
 def example(path: str) -> str:
