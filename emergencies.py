@@ -52,6 +52,7 @@ from workflows.events import (
     CaseFound,
     CaseOutcome,
     CaseOverdue,
+    ElderGone,
     EmergencyTimerFired,
     Event,
     LegRecorded,
@@ -118,12 +119,15 @@ class Emergencies:
         cards_of: Callable[[str, int | None], Awaitable[tuple[Card, ...]]],
         as_dialled: Callable[[str], str],
         sites: Sequence[str],
+        trunks: Sequence[tuple[str, str]],
+        call_back_s: int,
         is_practice: bool = False,
         channels: Mapping[str, Channel],
     ) -> None:
         self._ami: Final = ami
         self._cards_of: Final = cards_of
         self._is_practice: Final = is_practice
+        self._call_back_s: Final = call_back_s
         self._reading: Final[set[asyncio.Task[None]]] = set()
         self._cards_read: Final[dict[str, asyncio.Task[None]]] = {}
         self._store: Final = store
@@ -132,7 +136,7 @@ class Emergencies:
         self._node: Final = node
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
         self._dialler: Final = Dialler(
-            ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites
+            ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites, trunks=trunks
         )
         self._channels: Final = tuple(channels)
         self._sender: Final = Sender(channels, self.handle, clock.now)
@@ -157,6 +161,8 @@ class Emergencies:
         """Advance the emergency; see `Runner.handle` and `Steps.take`. Never raises StoreDown."""
         if isinstance(event, SendCard):
             event = replace(event, channels=self._channels)
+        if isinstance(event, ElderGone) and self._call_back_s:
+            event = replace(event, back_in_s=self._call_back_s)
         case = await self._steps.take(event, because)
         if isinstance(event, RoomOpened | CaseFound) and case is not None and not case.cards:
             self.read_cards(event.case_id)

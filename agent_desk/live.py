@@ -14,15 +14,15 @@ from agent_desk import live_case
 from agent_desk.live_case import Names, ms
 from sql import codec
 from workflows.call_facts import Call, Direction, State
-from workflows.emergency import has_elder, is_over
+from workflows.emergency import is_closed, is_over
 from workflows.emergency_facts import Emergency
 
 JUST_ENDED: Final = 8
 CLOSED_KEPT: Final = 20
 """Emergencies that are over: their pages go on showing them."""
 NAMED_BY_CALL: Final = (
-    "recording", "call back", "unreached", "elder alone", "role missing", "no news", "no record",
-    "no follow-up", "perhaps called", "dial failed", "no sound", "not handled",
+    "recording", "call back", "unreached", "elder alone", "elder away", "role missing", "no news",
+    "no record",    "no follow-up", "perhaps called", "dial failed", "no sound", "not handled",
 )  # fmt: skip
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
 BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
@@ -167,7 +167,7 @@ class Picture:
         self._emergencies.pop(case.id, None)
         self._closed.pop(case.id, None)
         # One that is closed and reached nobody is told by its alarm.
-        if has_elder(case):
+        if not is_closed(case):
             self._emergencies[case.id] = case
         else:
             self._closed[case.id] = case

@@ -44,6 +44,7 @@ from workflows.events import (
     LegOver,
     LegResult,
     Owner,
+    PersonJoined,
     PersonLeft,
     RoomOpened,
 )
@@ -245,13 +246,14 @@ class Rescue:
             return only is None or case_id in only
 
         for case in self._cases.open_cases():
-            if case.id not in there and emergency.has_elder(case) and wanted(case.id):
-                with suppress(StepHangs):
+            if case.id in there or not wanted(case.id):
+                continue
+            with suppress(StepHangs):
+                if emergency.has_elder(case):
                     await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
-            if case.id not in there and wanted(case.id):
                 # Of an elder who has hung up, the helpers may still be talking to A.
-                with suppress(StepHangs):
-                    await self._settle_legs(case.id, channels, sent)
+                await self._settle_legs(case.id, channels, sent)
+                await self._take_up_away(case.id, channels, rooms)
         for case_id in filter(wanted, there):
             if self._doubts.is_closed(case_id):
                 self.doubt(case_id)
@@ -264,6 +266,23 @@ class Rescue:
                 # One case that cannot be taken up keeps no other from it.
                 logger.exception("the emergency %s was not taken up", case_id)
                 self.doubt(case_id)
+
+    async def _take_up_away(self, case_id: str, channels: Channels, rooms: Collection[str]) -> None:
+        """Who of the others is in the rooms of an elder who is called back; and that goes on."""
+        case = self._cases.case(case_id)
+        if case is None or not emergency.is_away(case):
+            return
+        there = people_on(channels, await self._members(case_id, rooms))
+        at, legs = self._now(), {one.leg for one in there}
+        known = {(one.leg, one.moves_to or one.room) for one in case.people}
+        for one in case.people:
+            if one.leg not in legs:
+                await self._handle(PersonLeft(case_id=case_id, at=at, leg=one.leg, is_gone=True))
+        for one in there:
+            if (one.leg, one.room) not in known:
+                await self._handle(PersonJoined(case_id=case_id, at=at, person=one))
+        for dial in emergency.unsent(self._cases.case(case_id) or case):
+            self._dialler.post(dial)
 
     async def _adopt(
         self, case_id: str, channels: Channels, sent: Collection[str], rooms: Collection[str]

@@ -220,6 +220,21 @@ class MarkLeg(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmSafe(Command):
+    """The elder has said to a seat that no help is needed (NRS-07): nobody calls back any more. Not
+    `is_so` takes it back, for as long as the elder is on the line."""
+
+    is_so: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCallingBack(Command):
+    """The elder is not called any more, for this reason (NRS-06)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WriteNote(Command):
     """What there is to know of the elder's condition (EMG-08). `note_id` is made with the form, so
     that sending it twice says it once."""

@@ -1,10 +1,11 @@
-"""The emergency: an elder in a room, and who is with them (first rules; the whole rescue follows).
+"""The emergency: an elder in a room, and who is with them.
 
 The case begins when the elder is in the room, and its id is the call's. Composed of small tables:
-its life (alone, accompanied, closed) and the roles A and B (`workflows/role.py`). An elder is alone
-for as long as no seat is with them: a contact in the room is welcome, and helps, but is nobody of
-the centre. While the case is open each role has a seat, or one is asked, or there is an alarm, or
-the dialplan acts alone.
+its life (alone, accompanied, away, closed), the roles A and B (`workflows/role.py`), and the
+calling back of an elder whose line is gone (`workflows/call_back.py`). An elder is alone for as
+long as no seat is with them: a contact in the room is welcome, and helps, but is nobody of the
+centre. While the elder is there each role has a seat, or one is asked, or there is an alarm, or the
+dialplan acts alone.
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from workflows import closing, leg, message, messages, rescue_work, role
+from workflows import call_back, closing, leg, message, messages, rescue_work, role
 from workflows.commands import (
     CallAgain,
     CallParties,
     ChooseCard,
     ChoosePlan,
     CloseCase,
+    ConfirmSafe,
     DropLeg,
     FollowUp,
     MarkLeg,
     MovePerson,
     Mute,
     SendCard,
+    StopCallingBack,
     TalkPrivately,
     TickStep,
     WriteNote,
     WriteRecord,
 )
 from workflows.effects import (
+    CallElder,
     CallParty,
     CallSeat,
     Effect,
@@ -97,7 +101,10 @@ class Trigger(Enum):
     SEAT = "a seat is there"
     NO_SEAT = "no seat is there"
     NOBODY_CAME = "nobody came"
+    ELDER_LOST = "elder gone, and to be called back"
     ELDER_GONE = "elder gone"
+    GIVEN_UP = "somebody knows how the elder is"
+    STILL_AWAY = "the elder is away still"
     CALL_KEPT = "the call's own record has its end"
 
 
@@ -108,9 +115,11 @@ CaseOutcome: TypeAlias = Outcome[Emergency]
 
 
 def classify(case: Emergency, event: Event) -> Trigger:
-    """Say what the event means for the case's life."""
+    """Say what the event means for the case's life, after the case has taken note of it."""
+    if case.state is State.AWAY and not isinstance(event, RoomOpened | CaseFound):
+        return Trigger.GIVEN_UP if call_back.is_given_up(case) else Trigger.STILL_AWAY
     if isinstance(event, ElderGone):
-        return Trigger.ELDER_GONE
+        return Trigger.ELDER_LOST if call_back.is_lost(case, event) else Trigger.ELDER_GONE
     if isinstance(event, CallKept):
         return Trigger.CALL_KEPT
     if with_elder(case):
@@ -130,15 +139,17 @@ def classify(case: Emergency, event: Event) -> Trigger:
 def classify_role(case: Emergency, one: Role, leg: str, event: Event) -> role.Trigger:
     """Say what the event means for a role, which the seat on `leg` has, if that is not empty.
 
-    The case has taken note of the event already.
+    The case has taken note of the event already, and its life too.
     """
     ours = case.owner is Owner.CONTROLLER
     is_newest = getattr(event, "effect", "") == one.dial
     match event:
-        case ElderGone():
+        case _ if case.state is State.CLOSED:
             return role.Trigger.CASE_OVER
         case _ if leg:
             return role.Trigger.TAKEN
+        case _ if case.state is State.AWAY:
+            return role.Trigger.ELDER_AWAY
         case PersonJoined(person=person) if one.dial and person.effect == one.dial:
             is_now = ours and case.elder_is_in
             return role.Trigger.PASSED_ON if is_now else role.Trigger.PASSED_ON_NOT_NOW
@@ -233,6 +244,14 @@ def arrive(case: Emergency, event: Event) -> CaseOutcome:
     return replace(case, is_left=False, alone_since=None, was_reached=True), stops
 
 
+def lose(case: Emergency, event: Event) -> CaseOutcome:
+    """The elder is to be called back; who of the seats is there stays."""
+    effects = (
+        StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE), EndAlarm(key=alarm_of(case)),
+    )  # fmt: skip
+    return replace(case, is_left=False, alone_since=None), effects
+
+
 def close(case: Emergency, event: Event) -> CaseOutcome:
     """An elder whom no seat has reached, or whose end nobody saw, is not forgotten with the room.
 
@@ -245,7 +264,17 @@ def close(case: Emergency, event: Event) -> CaseOutcome:
     is_unreached = event.uncertain or not case.was_reached
     if is_unreached:
         effects += (RaiseAlarm(key=unreached_of(case), kind=CALL_BACK, text=case.id),)
-    return replace(case, people=(), is_unreached=is_unreached), effects
+    return replace(ended(case, event), is_unreached=is_unreached), effects
+
+
+def ended(case: Emergency, event: Event) -> Emergency:
+    # A clock can be set back during an emergency.
+    return replace(case, people=(), closed_at=max(event.at, case.opened_at))
+
+
+def give_up(case: Emergency, event: Event) -> CaseOutcome:
+    """A person's word has ended it, so that nobody is to be reminded of an elder not reached."""
+    return ended(case, event), ()
 
 
 def give_over(case: Emergency, event: Event) -> CaseOutcome:
@@ -261,7 +290,10 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
         Trigger.SEAT:        Rule(State.ACCOMPANIED, arrive),
         Trigger.NO_SEAT:     Rule(State.ALONE),
         Trigger.NOBODY_CAME: Rule(State.ALONE, leave),
+        Trigger.ELDER_LOST:  Rule(State.AWAY, lose),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+        Trigger.GIVEN_UP:    Rule(State.ALONE),
+        Trigger.STILL_AWAY:  Rule(State.ALONE),
         Trigger.CALL_KEPT:   Rule(State.ALONE),
     },
     State.ACCOMPANIED: {
@@ -270,8 +302,17 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
         Trigger.NO_SEAT:     Rule(State.ALONE, look),
         # A timer that was due in the moment in which a seat came and left again.
         Trigger.NOBODY_CAME: Rule(State.ALONE, look),
+        Trigger.ELDER_LOST:  Rule(State.AWAY, lose),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+        Trigger.GIVEN_UP:    Rule(State.ACCOMPANIED),
+        Trigger.STILL_AWAY:  Rule(State.ACCOMPANIED),
         Trigger.CALL_KEPT:   Rule(State.ACCOMPANIED),
+    },
+    # Called back again and again; only the elder, or a person's word, ends that.
+    State.AWAY: dict.fromkeys(Trigger, Rule(State.AWAY, nothing)) | {
+        Trigger.LOOKED:      Rule(State.ALONE, look),
+        Trigger.SEAT:        Rule(State.ACCOMPANIED, arrive),
+        Trigger.GIVEN_UP:    Rule(State.CLOSED, give_up),
     },
     # The others hang up after the elder; nothing is asked for any more.
     State.CLOSED: dict.fromkeys(Trigger, Rule(State.CLOSED, nothing)) | {
@@ -302,21 +343,28 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
     if not case.roles:
         # It was opened by a Careline that knew one role only.
         case = replace(case, roles=open_roles(case.id))
-    noted = record(case, event)
+    noted, work = rescue_work.step(record(case, event), event)
+    silence = tell_of_silence(noted, event)
     life = rule_for(TABLE, noted.state, classify(noted, event), event)
     after, effects = life.action(noted, event)
+    after = replace(after, state=life.to)
     has, roles = seated(noted), []
     for one in noted.roles:
         leg = has.get(one.name, "")
-        part = rule_for(role.TABLE, one.state, classify_role(noted, one, leg, event), event)
+        part = rule_for(role.TABLE, one.state, classify_role(after, one, leg, event), event)
         moved, asked = part.action(replace(one, leg=leg), event)
         roles.append(replace(moved, state=part.to))
         effects += asked
     texts, asked_for = messages.told(noted.messages, event)
-    effects += asked_for
-    after = replace(after, state=life.to, roles=tuple(roles), messages=texts)
-    after, work = rescue_work.step(after, event)
-    return after, (*effects, *tell_of_silence(noted, event), *work)
+    after = replace(after, roles=tuple(roles), messages=texts)
+    after, calls = call_back.step(
+        after, event, is_away=life.to is State.AWAY, is_closed=life.to is State.CLOSED
+    )
+    if life.to is State.CLOSED:
+        after, moves = rescue_work.close_rooms(after, event)
+    else:
+        after, moves = rescue_work.keep_company(after)
+    return after, (*effects, *asked_for, *silence, *work, *calls, *moves)
 
 
 def is_over(case: Emergency) -> bool:
@@ -331,7 +379,7 @@ def is_over(case: Emergency) -> bool:
 # ── for those who carry it out ────────────────────────────────────────────────────────────────
 
 
-def unsent(case: Emergency) -> tuple[CallSeat | CallParty, ...]:
+def unsent(case: Emergency) -> tuple[CallSeat | CallParty | CallElder, ...]:
     """What was asked for and was never sent: it is safe to send it."""
     seats_asked = (
         role.request(one)
@@ -354,7 +402,7 @@ def is_wanted(case: Emergency, effect: Effect) -> bool:
     return is_for_role or any(
         one.state is leg.State.ASKED and not one.is_dropped and one.id == effect.id
         for one in case.legs
-        if isinstance(effect, CallParty)
+        if isinstance(effect, CallParty | CallElder)
     )
 
 
@@ -370,9 +418,19 @@ def awaited_dials(case: Emergency) -> set[str]:
     return of_roles | {one.id for one in case.legs if leg.is_open(one)}
 
 
+def is_closed(case: Emergency) -> bool:
+    """Whether the elder is gone for good, and nobody calls them back."""
+    return case.state is State.CLOSED
+
+
+def is_away(case: Emergency) -> bool:
+    """Whether the elder's line is gone, and they are called back."""
+    return case.state is State.AWAY
+
+
 def has_elder(case: Emergency) -> bool:
     """Whether the elder's line is still open, as far as the case knows."""
-    return case.state is not State.CLOSED
+    return case.state in (State.ALONE, State.ACCOMPANIED)
 
 
 def awaits(case: Emergency, event: PersonLeft) -> bool:
@@ -424,6 +482,8 @@ PROCESS: Final = Process(
         ChoosePlan,
         TickStep,
         ChooseCard,
+        ConfirmSafe,
+        StopCallingBack,
         WriteRecord,
         CloseCase,
         FollowUp,

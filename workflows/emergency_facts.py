@@ -65,7 +65,37 @@ class Tick:
 class State(Enum):
     ALONE = "alone"
     ACCOMPANIED = "accompanied"
+    AWAY = "away"
     CLOSED = "closed"
+
+
+class CallBackState(Enum):
+    NONE = "none"
+    DUE = "due"
+    CALLING = "calling"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallBack:
+    """The calling back of an elder whose line is gone (`workflows/call_back.py`).
+
+    `since`: when it was lost, while it is; `calls`: how often the elder was called in this case.
+    `safe_at` and `safe_by`: the elder has said to a seat that no help is needed. `stopped_at`,
+    `stopped_by`, `reason`: somebody answers for ending the calling. Times are aware UTC.
+    """
+
+    state: CallBackState = CallBackState.NONE
+    since: datetime | None = None
+    calls: int = 0
+    safe_at: datetime | None = None
+    safe_by: str = ""
+    stopped_at: datetime | None = None
+    stopped_by: str = ""
+    reason: str = ""
+
+
+NOT_BEGUN_TO_CALL: Final = CallBack()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +141,7 @@ class Emergency:
     closing: Closing = NOT_BEGUN
     news_at: datetime | None = None
     reminded: tuple[str, ...] = ()
+    call_back: CallBack = NOT_BEGUN_TO_CALL
 
 
 # ── noting facts ──────────────────────────────────────────────────────────────────────────────
@@ -143,10 +174,8 @@ def record(case: Emergency, event: Event) -> Emergency:
         case EmergencyTimerFired(name=name) if name == HAND_BACK_DUE and not case.is_left:
             # Whatever keeps the dialplan from handing back, the elder does not wait for it.
             return replace(case, owner=Owner.CONTROLLER)
-        case ElderGone() if case.closed_at is None:
-            # A clock can be set back during an emergency.
-            closed_at = max(event.at, case.opened_at)
-            return replace(case, closed_at=closed_at)
+        case ElderGone():
+            return replace(case, elder_is_in=False)
         case _:
             return case
 
@@ -208,3 +237,9 @@ def seated(case: Emergency) -> dict[str, str]:
         asked = [role for role in vacant if person.effect and role.dial == person.effect]
         has[(asked if has and asked else vacant)[0].name] = leg
     return has
+
+
+def card_of(case: Emergency) -> Card | None:
+    """The elder's card: the one that a seat has chosen, or the first."""
+    chosen = (card for card in case.cards if card.uid == case.chosen)
+    return next(chosen, case.cards[0] if case.cards else None)

@@ -364,9 +364,14 @@ class ElderLeft(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElderGone(Event):
-    """The elder's channel is gone. `uncertain`: when it ended was not seen."""
+    """The elder's channel is gone. `uncertain`: when it ended was not seen.
+
+    `back_in_s`: after so many seconds the elder is called back, unless somebody knows how they are;
+    None when this centre calls nobody back.
+    """
 
     uncertain: bool = False
+    back_in_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,7 @@ from workflows.events import (
     LegRecorded,
     LegResult,
     PersonJoined,
+    RoomOpened,
 )
 from workflows.machine import Outcome, Rule, Table, nothing, rule_for
 
@@ -139,7 +140,7 @@ def classify(leg: Leg, event: Event) -> Trigger:
             return Trigger.RANG
         case LegAnswered():
             return Trigger.ANSWERED
-        case PersonJoined():
+        case PersonJoined() | RoomOpened():
             return Trigger.JOINED
         case DialAttempted():
             return Trigger.SENT
@@ -182,11 +183,11 @@ def answer(leg: Leg, event: Event) -> LegOutcome:
 
 
 def join(leg: Leg, event: Event) -> LegOutcome:
-    assert isinstance(event, PersonJoined)
+    assert isinstance(event, PersonJoined | RoomOpened)
     ends = certain(leg)
     leg = replace(
         leg,
-        channel=event.person.leg,
+        channel=event.person.leg if isinstance(event, PersonJoined) else event.case_id,
         answered_at=leg.answered_at or event.at,
         joined_at=leg.joined_at or event.at,
     )

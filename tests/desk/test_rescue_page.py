@@ -24,7 +24,7 @@ from workflows.emergency_facts import Emergency
 from workflows.events import LegResult, Owner, TookOver
 from workflows.leg import ELDERS, SIDE, State
 
-LIVE = "[rescue]\nlive = true\n"
+LIVE = "[rescue]\nlive = true\ncall_back_s = 0\n"
 WITHIN_A_SECOND = 1_000
 
 

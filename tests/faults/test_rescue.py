@@ -138,7 +138,12 @@ class Controller:
         self.doubts: list[str] = []
         ami = cast("Ami", asterisk)
         self.dialler = Dialler(
-            ami, self.handle, lambda: NOW, as_dialled=lambda number: number, sites=["main"]
+            ami,
+            self.handle,
+            lambda: NOW,
+            as_dialled=lambda number: number,
+            sites=["main"],
+            trunks=[("carrier", "96100")],
         )
         process = replace(emergency.PROCESS, step=self.step)
         self.runner = Runner(Processes((process,)), self.journal, Clock(), self)
@@ -454,7 +459,7 @@ def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
     return Emergencies(
         folder, cast("Any", Asterisk()), nothing, picture, Clock(),
         seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
-        cards_of=nothing, as_dialled=str, sites=["main"],
+        cards_of=nothing, as_dialled=str, sites=["main"], trunks=[], call_back_s=0,
         channels={},
     )  # fmt: skip
 

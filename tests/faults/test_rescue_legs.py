@@ -93,6 +93,7 @@ class Case(NamedTuple):
 MORE = """
 [rescue]
 live = true
+call_back_s = 0
 [[responders]]
 code = "station"
 site = "main"
