@@ -52,9 +52,9 @@ export function drawRooms(kase, page) {
   const join = byId("join-all");
   join.hidden = !inRoom("side").length;
   impossible(join, kase.closed ? "closed" : "", page);
-  const isSilent = kase.silent !== null;
-  pill(byId("heard"), "", isSilent ? words.say.no_sound : kase.elder_in ? words.say.here : words.say.not_here,
-    isSilent ? "alarm" : kase.elder_in ? "talk" : "wait");
+  const isGone = kase.away !== null, isSilent = kase.silent !== null;
+  pill(byId("heard"), "", isGone ? words.wrong.away : isSilent ? words.say.no_sound : kase.elder_in ? words.say.here : words.say.not_here,
+    isGone || isSilent ? "alarm" : kase.elder_in ? "talk" : "wait");
   byId("heard").hidden = Boolean(kase.closed);
 }
 
@@ -64,7 +64,9 @@ function drawElder(row, kase, page) {
   say(row, "who", name);
   say(row, "how", page.words.say.elder);
   row.className = `leg elder-row ${kase.silent === null && kase.elder_in && !kase.closed ? "live" : ""}`;
-  tickFrom(row.querySelector("[data-f=long]"), kase.closed ? null : kase.since);
+  const isThere = !kase.closed && kase.away === null, long = row.querySelector("[data-f=long]");
+  tickFrom(long, isThere ? kase.since : null);
+  if (!isThere) long.textContent = "";
   row.querySelector(".do").hidden = true;
 }
 

@@ -83,13 +83,13 @@ function drawPrivate() {
 // The elder's line is gone, and how far the calling back is; or somebody knows how the elder is.
 function drawAway() {
   const { away, safe } = kase;
-  byId("away").hidden = away === null || Boolean(kase.closed);
+  byId("gone").hidden = away === null || Boolean(kase.closed);
   if (away !== null) {
-    tickFrom(byId("away").querySelector("[data-f=long]"), away.since);
+    tickFrom(byId("gone").querySelector("[data-f=long]"), away.since);
     const facts = { count: away.calls, number: away.number, result: words.result[away.result] ?? "" };
     const how = { asked: "called_there", ringing: "rings_there", answered: "answered_there" }[away.state]
       ?? (away.calls ? "in_vain" : "calls_soon");
-    say(byId("away"), "how", filled(words.say[how], facts));
+    say(byId("gone"), "how", filled(words.say[how], facts));
   }
   const isHere = away === null && !kase.closed;
   byId("safe-now").hidden = !isHere || safe !== null;
