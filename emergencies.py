@@ -38,6 +38,7 @@ from workflows.call_facts import State
 from workflows.card import Card
 from workflows.commands import (
     CloseCase,
+    ConfirmSafe,
     FollowUp,
     SendCard,
     TalkPrivately,
@@ -75,6 +76,14 @@ PRACTICE_KEPT: Final = timedelta(minutes=1)
 JOURNAL: Final = "journal"
 NOT_HANDLED: Final = "not handled"
 UNREADABLE: Final = "journal unreadable"
+
+
+def is_a_persons(case: Emergency) -> bool:
+    """Whether a person has done something in it: in practice nobody may have."""
+    if case.closing.record:
+        return case.closing.record.by != PRACTICE
+    is_ours = case.call_back.safe_by == PRACTICE and case.news_at == case.call_back.safe_at
+    return case.news_at is not None and not is_ours
 
 
 class Performer:
@@ -356,12 +365,15 @@ class Emergencies:
                     logger.exception("of the emergency %s nobody is reminded", case.id)
 
     async def _put_away(self, case: Emergency, now: datetime) -> None:
-        """In practice robots sit at the seats, and they write no record."""
-        record = case.closing.record
-        is_a_persons = record.by != PRACTICE if record else case.news_at is not None
-        if is_a_persons or case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
+        """In practice robots sit at the seats: they say of no elder that no help is needed, so that
+        each is called back once, and they write no record."""
+        if is_a_persons(case):
             return
         said: dict[str, Any] = {"case_id": case.id, "at": now, "by": PRACTICE}
+        if case.call_back.calls and not case.call_back.safe_at:
+            await self.handle(ConfirmSafe(**said))
+        if case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
+            return
         wishes = (
             WriteRecord(**said, text=PRACTICE),
             CloseCase(**said, outcome=CaseOutcome.TEST, changes=PRACTICE),
