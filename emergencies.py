@@ -154,7 +154,7 @@ class Emergencies:
         self._rescue: Final = Rescue(
             ami, self._dialler, self._journal,
             fate_of=fate_of, handle=self.handle, doubted=self._doubted,
-            seats=seats, now=clock.now, zone=zone,
+            speaks=picture.speaks, seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
         self._lines: Final = ElderLines(
             ami, self._journal, handle=self.handle, now=clock.now, zone=zone

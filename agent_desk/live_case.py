@@ -7,7 +7,7 @@ away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -99,6 +99,7 @@ def wrong(case: Emergency) -> list[str]:
         "away": is_away,
         "alone": case.state is State.ALONE,
         "silent": case.silent_since is not None,
+        "speechless": case.is_speechless,
         "unled": case.is_left or (case.owner is Owner.DIALPLAN and not is_away),
         **{f"no {name}": True for name in vacant},
         "uncertain": any(doubts),
@@ -120,8 +121,14 @@ def _newest_of_services(case: Emergency) -> list[Item]:
 # ── the whole of it ───────────────────────────────────────────────────────────────────────────
 
 
-def whole(case: Emergency, names: Names, alarms: Iterable[Mapping[str, Any]] = ()) -> Item:
-    """For its page. `alarms` are the open ones that are about this case."""
+def whole(
+    case: Emergency,
+    names: Names,
+    alarms: Iterable[Mapping[str, Any]] = (),
+    speaking: Collection[str] = (),
+) -> Item:
+    """For its page. `alarms` are the open ones that are about this case, `speaking` the channels
+    on which somebody speaks just now."""
     card = card_of(case)
     return {
         "id": case.id,
@@ -135,7 +142,10 @@ def whole(case: Emergency, names: Names, alarms: Iterable[Mapping[str, Any]] = (
         "safe": _safe(case),
         "wrong": wrong(case),
         "roles": roles(case, names),
-        "people": [_person(case, one, names) for one in case.people],
+        "people": [
+            _person(case, one, names) | {"speaking": one.leg in speaking} for one in case.people
+        ],
+        "speaking": case.id in speaking,
         "legs": [_leg(one, names) for one in case.legs if one.kind is not PartyKind.ELDER],
         "parties": [_party(one, names) for one in parties_of(case)],
         "caller": names.legible(case.caller),

@@ -142,6 +142,7 @@ def troubles() -> dict[str, str]:
         "away": _("The elder's line is gone"),
         "alone": _("No seat is with the elder"),
         "silent": _("Nothing is heard from the elder's line"),
+        "speechless": _("The elder says nothing"),
         "unled": _("The telephone system acts alone"),
         "no A": _("A is missing"),
         "no B": _("B is missing"),

@@ -24,13 +24,14 @@ from telephony.listings import live_channels, people_in, rooms_of
 from telephony.rescue_events import (
     caller_of,
     elders_in_rooms,
+    is_speaking,
     living_dials,
     people_on,
     rescue_events,
     side_room,
 )
 from telephony.rescue_steps import STALE_S, StepHangs
-from telephony.translate import plain
+from telephony.translate import plain, variable
 from workflows import emergency, leg, role
 from workflows.effects import CancelDial
 from workflows.emergency_facts import Emergency
@@ -40,6 +41,7 @@ from workflows.events import (
     DialFailed,
     DialLost,
     ElderGone,
+    ElderSpoke,
     Event,
     LegOver,
     LegResult,
@@ -66,7 +68,8 @@ class Rescue:
     """Drains `ami.urgent` for ever. `handle` takes a fact and returns the case after it.
 
     `fate_of` says what Asterisk wrote down about a dial, by its id and when it was asked for;
-    `doubted` is told when a case is in doubt, and when it is no more.
+    `doubted` is told when a case is in doubt, and when it is no more; `speaks` which channel of a
+    case begins to speak, or has stopped: that is shown and kept nowhere.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Rescue:
         fate_of: Callable[[str, datetime], Awaitable[Fate]],
         handle: Callable[[Event], Awaitable[Any]],
         doubted: Callable[[str, bool], None],
+        speaks: Callable[[str, str, bool], None],
         seats: Sequence[str],
         now: Callable[[], datetime],
         zone: tzinfo,
@@ -90,6 +94,7 @@ class Rescue:
         self._seats: Final = seats
         self._now: Final = now
         self._zone: Final = zone
+        self._speaks: Final = speaks
         self._doubts: Final = Doubts(cases, doubted)
         self._adopted: Final[set[str]] = set()
         self._differing: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -202,6 +207,9 @@ class Rescue:
         elif event["Event"] == ANEW:
             await self._adopt_all(event["Cases"])
         else:
+            if event["Event"] in ("ConfbridgeTalking", "ConfbridgeLeave"):
+                case_id, leg = variable(event, "CARELINE_CALL"), plain(event.get("Uniqueid"), 120)
+                self._speaks(case_id, leg, is_speaking(event))
             for ours in rescue_events(event):
                 await self._tell(ours)
 
@@ -221,6 +229,9 @@ class Rescue:
         if case is None:
             # The late echo of a case that is closed and put away, or an ordinary call.
             return False
+        if isinstance(event, ElderSpoke):
+            # Told once: what is said after that is nobody's record.
+            return case.spoke_at is None
         if isinstance(event, PersonLeft) and event.is_gone:
             # Leaving the room was told already, mostly: this is the end of the channel.
             return emergency.awaits(case, event) or any(one.leg == event.leg for one in case.people)

@@ -13,6 +13,7 @@ from workflows.events import (
     DialFailed,
     ElderGone,
     ElderLeft,
+    ElderSpoke,
     Event,
     HandedBack,
     LegAnswered,
@@ -75,6 +76,8 @@ def rescue_events(ami: AmiEvent) -> tuple[Event, ...]:
             return (ElderLeft(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
         case "ConfbridgeJoin" | "ConfbridgeLeave":
             return _in_room(ami)
+        case "ConfbridgeTalking" if variable(ami, "CARELINE_PARTY") in THE_ELDER:
+            return _elder_speaks(ami)
         case "OriginateResponse":
             return _dial_over(ami)
         case "Hangup" if variable(ami, "CARELINE_CALL") == ami.get("Uniqueid"):
@@ -95,6 +98,17 @@ def _elder_gone(ami: AmiEvent) -> tuple[Event, ...]:
     if not is_leg(dial) or ami.get("ChannelStateDesc") != "Up":
         return (gone,)
     return LegOver(case_id=case_id, at=at, effect=dial, result=LegResult.SPOKEN), gone
+
+
+def _elder_speaks(ami: AmiEvent) -> tuple[Event, ...]:
+    if not is_speaking(ami):
+        return ()
+    return (ElderSpoke(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
+
+
+def is_speaking(ami: AmiEvent) -> bool:
+    """Whether whom this is about begins to speak; they have stopped otherwise."""
+    return plain(ami.get("TalkingStatus")) == "on"
 
 
 def _in_room(ami: AmiEvent) -> tuple[Event, ...]:

@@ -18,7 +18,7 @@ from workflows.commands import ConfirmSafe, DropLeg, StopCallingBack
 from workflows.effects import CallElder, Effect, EndAlarm, LetGo, RaiseAlarm, StartTimer, StopTimer
 from workflows.emergency_facts import CallBack, CallBackState, Emergency, card_of
 from workflows.errors import NotAllowed
-from workflows.events import ElderGone, EmergencyTimerFired, Event
+from workflows.events import ElderGone, EmergencyTimerFired, Event, LegOver, LegResult
 from workflows.leg import Leg
 from workflows.machine import Outcome, Rule, Table, nothing, rule_for
 
@@ -112,8 +112,15 @@ def lose(case: Emergency, event: Event) -> Done:
     assert isinstance(event, ElderGone)
     after_s = AT_ONCE_S if event.uncertain else event.back_in_s or AT_ONCE_S
     alarm = RaiseAlarm(key=alarm_of(case), kind=AWAY, text=case.id)
+    effects: list[Effect] = [alarm, StartTimer(name=DUE, after_s=after_s)]
+    if (brought := current(case)) is not None:
+        # The line that is gone was one of our own calls, of whose end nobody has told.
+        over = LegOver(case_id=case.id, at=event.at, effect=brought.id, result=LegResult.UNSEEN)
+        ended, asked = leg.take(brought, over)
+        case = replace(case, legs=with_leg(case.legs, ended))
+        effects += asked
     said = replace(case.call_back, since=event.at)
-    return replace(case, call_back=said), (alarm, StartTimer(name=DUE, after_s=after_s))
+    return replace(case, call_back=said), tuple(effects)
 
 
 def call(case: Emergency, event: Event) -> Done:
@@ -143,6 +150,10 @@ def kept_legs(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
     return tuple(one for one in legs if one.id not in old)
 
 
+def with_leg(legs: tuple[Leg, ...], moved: Leg) -> tuple[Leg, ...]:
+    return tuple(moved if one.id == moved.id else one for one in legs)
+
+
 def request(case: Emergency, one: Leg) -> CallElder:
     return CallElder(
         id=one.id, case_id=case.id, number=one.number, attempt=case.call_back.calls - 1
@@ -165,8 +176,7 @@ def give_up(case: Emergency, event: Event) -> Done:
     if rings is not None:
         drop = DropLeg(case_id=case.id, at=event.at, by="", leg=rings.id)
         moved, hangs_up = leg.take(replace(rings, channel=case.id), drop)
-        legs = tuple(moved if one.id == moved.id else one for one in case.legs)
-        case = replace(case, legs=legs)
+        case = replace(case, legs=with_leg(case.legs, moved))
         effects += hangs_up
     case, ends = end(case, event)
     return case, (*effects, *ends, LetGo(id=f"{case.id}/let-go", case_id=case.id))

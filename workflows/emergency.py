@@ -67,6 +67,7 @@ from workflows.events import (
     ElderHeard,
     ElderLeft,
     ElderSilent,
+    ElderSpoke,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -83,6 +84,7 @@ from workflows.events import (
 )
 from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
 from workflows.order import CALL_BACK
+from workflows.plan import Kind
 from workflows.role import Role
 
 ROLES: Final = ("A", "B")
@@ -91,6 +93,10 @@ NOBODY_S: Final = 28
 """After so long without a seat the dialplan is let act too. It needs two seconds to see that, and
 then rings every free phone and the elder's contacts (K: contacts after 30 s).
 """
+NO_SPEECH: Final = "no speech"
+NO_SPEECH_S: Final = 8
+"""After so long without a word to the seat who is there, an elder is taken for one who cannot
+answer (NRS-01)."""
 UNREACHED: Final = "unreached"
 HAND_BACK_S: Final = 3
 """The dialplan hands back within a quarter of a second of our sign of life."""
@@ -99,6 +105,7 @@ HAND_BACK_S: Final = 3
 class Trigger(Enum):
     LOOKED = "looked at anew"
     SEAT = "a seat is there"
+    NO_SPEECH = "a seat is there, and has heard nothing said"
     NO_SEAT = "no seat is there"
     NOBODY_CAME = "nobody came"
     ELDER_LOST = "elder gone, and to be called back"
@@ -123,7 +130,8 @@ def classify(case: Emergency, event: Event) -> Trigger:
     if isinstance(event, CallKept):
         return Trigger.CALL_KEPT
     if with_elder(case):
-        return Trigger.SEAT
+        is_due = isinstance(event, EmergencyTimerFired) and event.name == NO_SPEECH
+        return Trigger.NO_SPEECH if is_due else Trigger.SEAT
     match event:
         case RoomOpened() | CaseFound() | HandedBack() | TookOver():
             return Trigger.LOOKED
@@ -240,8 +248,19 @@ def leave(case: Emergency, event: Event) -> CaseOutcome:
 
 
 def arrive(case: Emergency, event: Event) -> CaseOutcome:
-    stops = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
-    return replace(case, is_left=False, alone_since=None, was_reached=True), stops
+    effects: tuple[Effect, ...] = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
+    if case.spoke_at is None:
+        effects += (StartTimer(name=NO_SPEECH, after_s=NO_SPEECH_S),)
+    return replace(case, is_left=False, alone_since=None, was_reached=True), effects
+
+
+def miss_speech(case: Emergency, event: Event) -> CaseOutcome:
+    """The elder is on the line and says nothing to the seat who is there: that is an emergency by
+    itself, and its plan is the one for no response, unless a seat has chosen another (NRS-01)."""
+    if case.spoke_at is not None:
+        return case, ()
+    kind = case.kind or Kind.NO_RESPONSE.value
+    return replace(case, is_speechless=True, kind=kind), ()
 
 
 def lose(case: Emergency, event: Event) -> CaseOutcome:
@@ -288,6 +307,7 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
     State.ALONE: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
         Trigger.SEAT:        Rule(State.ACCOMPANIED, arrive),
+        Trigger.NO_SPEECH:   Rule(State.ACCOMPANIED, arrive),
         Trigger.NO_SEAT:     Rule(State.ALONE),
         Trigger.NOBODY_CAME: Rule(State.ALONE, leave),
         Trigger.ELDER_LOST:  Rule(State.AWAY, lose),
@@ -299,6 +319,7 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
     State.ACCOMPANIED: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
         Trigger.SEAT:        Rule(State.ACCOMPANIED),
+        Trigger.NO_SPEECH:   Rule(State.ACCOMPANIED, miss_speech),
         Trigger.NO_SEAT:     Rule(State.ALONE, look),
         # A timer that was due in the moment in which a seat came and left again.
         Trigger.NOBODY_CAME: Rule(State.ALONE, look),
@@ -460,6 +481,7 @@ PROCESS: Final = Process(
         ElderLeft,
         ElderSilent,
         ElderHeard,
+        ElderSpoke,
         ElderGone,
         CallKept,
         DialAttempted,

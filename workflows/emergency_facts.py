@@ -15,6 +15,7 @@ from workflows.events import (
     ElderHeard,
     ElderLeft,
     ElderSilent,
+    ElderSpoke,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -105,6 +106,8 @@ class Emergency:
     `alone_since`: since when no seat has been with the elder; None while one is.
     `elder_is_in`: the elder is in the room itself, and not on the way back into it.
     `silent_since`: since when nothing has come in on the elder's line; None while something does.
+    `spoke_at`: when the elder first spoke on the line that there is; `is_speechless`: a seat has
+    been with the elder for a while and has heard nothing said (NRS-01).
     `roles`: in the order in which seats get them; the first to come is the first of them (K28).
     `was_reached`: a seat has been with the elder.
     `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
@@ -123,6 +126,8 @@ class Emergency:
     alone_since: datetime | None = None
     elder_is_in: bool = True
     silent_since: datetime | None = None
+    spoke_at: datetime | None = None
+    is_speechless: bool = False
     people: tuple[Person, ...] = ()
     closed_at: datetime | None = None
     was_reached: bool = False
@@ -162,6 +167,8 @@ def record(case: Emergency, event: Event) -> Emergency:
             return replace(case, silent_since=since)
         case ElderHeard():
             return replace(case, silent_since=None)
+        case ElderSpoke():
+            return replace(case, spoke_at=case.spoke_at or event.at, is_speechless=False)
         case PersonJoined(person=person):
             others = tuple(one for one in case.people if one.leg != person.leg)
             return with_people(case, (*others, on_the_way(case, person)), event.at)
@@ -175,7 +182,8 @@ def record(case: Emergency, event: Event) -> Emergency:
             # Whatever keeps the dialplan from handing back, the elder does not wait for it.
             return replace(case, owner=Owner.CONTROLLER)
         case ElderGone():
-            return replace(case, elder_is_in=False)
+            # Who answers when called back and says nothing is no better known than before.
+            return replace(case, elder_is_in=False, spoke_at=None, is_speechless=False)
         case _:
             return case
 

@@ -380,6 +380,12 @@ class CallKept(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElderSpoke(Event):
+    """Speech was heard on the elder's line for the first time since it was taken up: a voice, or
+    what is as loud as one and comes and goes. Steady noise is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ElderSilent(Event):
     """Nothing has come in on the elder's line since then; in the centre's zone, for it is shown."""
 

@@ -63,7 +63,8 @@ function drawElder(row, kase, page) {
   say(row, "av", name.slice(0, 1));
   say(row, "who", name);
   say(row, "how", page.words.say.elder);
-  row.className = `leg elder-row ${kase.silent === null && kase.elder_in && !kase.closed ? "live" : ""}`;
+  const isLive = kase.silent === null && kase.elder_in && !kase.closed;
+  row.className = `leg elder-row ${isLive ? "live" : ""} ${isLive && kase.speaking ? "speaking" : ""}`;
   const isThere = !kase.closed && kase.away === null, long = row.querySelector("[data-f=long]");
   tickFrom(long, isThere ? kase.since : null);
   if (!isThere) long.textContent = "";
@@ -80,7 +81,6 @@ function draw(row, person, kase, page) {
   const what = person.party === "seat" ? words.role[person.role] ?? "" : person.relation || (words.party[person.kind] ?? "");
   const moves = person.to && person.to !== person.room ? words.say.moves : "";
   say(row, "how", [what, moves, person.muted ? words.say.muted : ""].filter(Boolean).join(" · "));
-  // Whom the case names as speaking is marked; it may not know.
   row.className = `leg live ${person.speaking ? "speaking" : ""} ${person.muted ? "muted" : ""}`;
   tickFrom(row.querySelector("[data-f=long]"), person.since);
   const toElder = roomOf(person) === "side";

@@ -129,8 +129,10 @@ async function readPlan() {
   plan.isReading = true;
   const [found, isFinal] = wanted ? await planAt(wanted) : [null, true];
   plan.isReading = false;
-  page.plan = found ?? words.plan;
-  page.guided = "";
+  const next = found ?? words.plan;
+  // What a seat has open stays open when the plan cannot be read once more.
+  if (next !== page.plan) page.guided = "";
+  page.plan = next;
   if (isFinal) plan.asked = wanted;
   else setTimeout(readPlan, PLAN_AGAIN_MS);
   if (isFinal || found) draw();

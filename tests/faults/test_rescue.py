@@ -149,7 +149,7 @@ class Controller:
         self.runner = Runner(Processes((process,)), self.journal, Clock(), self)
         self.rescue = Rescue(
             ami, self.dialler, self.journal,
-            fate_of=self.fate_of, handle=self.handle, doubted=self.doubted,
+            fate_of=self.fate_of, handle=self.handle, doubted=self.doubted, speaks=self.speaks,
             seats=["1001"], now=lambda: NOW, zone=UTC,
         )  # fmt: skip
         self.steps = Steps(self.advance, self.rescue.doubt)
@@ -166,6 +166,9 @@ class Controller:
 
     def doubted(self, case_id: str, is_so: bool) -> None:
         (self.doubts.append if is_so else self.doubts.remove)(case_id)
+
+    def speaks(self, _case_id: str, _leg: str, _is_so: bool) -> None:
+        """Nobody speaks here."""
 
     def step(self, case: emergency_facts.Emergency, event: Event) -> emergency.CaseOutcome:
         if type(event) in self.poison:
