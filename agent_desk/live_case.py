@@ -245,7 +245,8 @@ def _leg(leg: Leg, names: Names) -> Item:
     times = {
         "asked": leg.asked_at, "rang": leg.rang_at, "answered": leg.answered_at,
         "joined": leg.joined_at, "told": leg.told_at, "way": leg.on_the_way_at,
-        "arrived": leg.arrived_at, "elder_told": leg.elder_told_at, "ended": leg.ended_at,
+        "arrived": leg.arrived_at, "elder_told": leg.elder_told_at, "off": leg.called_off_at,
+        "ended": leg.ended_at,
     }  # fmt: skip
     return {
         "id": leg.id, "party": leg.party, "kind": leg.kind.value, "name": leg.name,
@@ -359,6 +360,7 @@ def _of_leg(leg: Leg) -> list[Line]:
         ("way", leg.on_the_way_at, "talk"),
         ("arrived", leg.arrived_at, "talk"),
         ("elder_told", leg.elder_told_at, "act"),
+        ("called_off", leg.called_off_at, "act"),
     )
     who = _titled(leg)
     lines: list[Line] = [

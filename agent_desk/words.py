@@ -493,6 +493,7 @@ def leg_mark(mark: str) -> str:
         "on the way": _("they are on the way"),
         "arrived": _("they have arrived"),
         "elder told": _("the elder was told"),
+        "called off": _("they know that no help is needed"),
     }.get(mark, mark)
 
 

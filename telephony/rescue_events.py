@@ -101,7 +101,8 @@ def _elder_gone(ami: AmiEvent) -> tuple[Event, ...]:
 
 
 def _elder_speaks(ami: AmiEvent) -> tuple[Event, ...]:
-    if not is_speaking(ami):
+    """Noise has no end, and so it is the end of a sound that tells of speech."""
+    if is_speaking(ami):
         return ()
     return (ElderSpoke(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
 

@@ -381,8 +381,8 @@ class CallKept(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElderSpoke(Event):
-    """Speech was heard on the elder's line for the first time since it was taken up: a voice, or
-    what is as loud as one and comes and goes. Steady noise is none."""
+    """Something was said on the elder's line, for the first time since it was taken up: a sound as
+    loud as a voice that came and went. Noise that stays is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

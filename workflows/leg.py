@@ -74,7 +74,8 @@ class Leg:
 
     Asked, ringing, answered, told and arrived are times, aware UTC: `told_at` when they knew where
     to go and why, `on_the_way_at` and `arrived_at` as they said, `elder_told_at` when B had told
-    the elder of the last of these. `is_dropped`: a seat wants it to end.
+    the elder of the last of these, `called_off_at` when they knew that no help is needed after
+    all. `is_dropped`: a seat wants it to end.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Leg:
     on_the_way_at: datetime | None = None
     arrived_at: datetime | None = None
     elder_told_at: datetime | None = None
+    called_off_at: datetime | None = None
     ended_at: datetime | None = None
     result: LegResult | None = None
     is_dropped: bool = False

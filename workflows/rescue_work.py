@@ -310,6 +310,8 @@ def marked(leg: Leg, wish: MarkLeg) -> Leg:
             return replace(leg, arrived_at=at, elder_told_at=None)
         case Mark.ELDER_TOLD:
             return replace(leg, elder_told_at=at)
+        case Mark.CALLED_OFF:
+            return replace(leg, called_off_at=at)
 
 
 def write_note(case: Emergency, wish: WriteNote) -> Emergency:

@@ -206,6 +206,12 @@ export function news(kase) {
     .sort((a, b) => (a.arrived ?? a.way) - (b.arrived ?? b.way));
 }
 
+/** Who was called and spoken to, is not there, and does not know yet that no help is needed. */
+export function toCallOff(kase) {
+  if (!kase.safe || kase.safe.reason) return [];
+  return coming(kase).filter((leg) => leg.arrived === null && leg.off === null);
+}
+
 export function drawComing(kase, page) {
   const { words } = page;
   const legs = coming(kase);
@@ -216,10 +222,11 @@ export function drawComing(kase, page) {
     const isNews = leg.way !== null || leg.arrived !== null;
     const told = leg.elder_told === null ? words.say.not_told : filled(words.say.was_told, { at: page.clock(leg.elder_told) });
     say(row, "how", isNews ? told : stateOf(leg, words)).className = isNews && leg.elder_told === null ? "missing" : "quiet";
-    for (const [mark, at] of [["told", leg.told], ["way", leg.way], ["arrived", leg.arrived]]) {
+    for (const [mark, at] of [["told", leg.told], ["way", leg.way], ["arrived", leg.arrived], ["off", leg.off]]) {
       say(row, mark, at === null ? "" : page.clock(at));
       row.querySelector(`[data-f=${mark}]`).closest("button").setAttribute("aria-pressed", String(at !== null));
     }
+    row.querySelector("[data-mark='called off']").hidden = leg.off === null && (!kase.safe || leg.arrived !== null);
   }, byId("no-coming"));
 }
 

@@ -5,7 +5,7 @@ import { follow } from "/static/feed.js";
 import { Acts } from "/static/rescue-acts.js";
 import { drawCard, drawGuidance, drawNotes, drawPlan, drawTimeline, nextStep } from "/static/rescue-card.js";
 import {
-  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, impossible, news, roomOf, titled, toSend,
+  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, impossible, news, roomOf, titled, toCallOff, toSend,
 } from "/static/rescue-rooms.js";
 import { drawEnding, sendEnding } from "/static/rescue-ending.js";
 import { keepTicking, setServerTime, tickFrom } from "/static/ticking.js";
@@ -94,6 +94,9 @@ function drawAway() {
   const isHere = away === null && !kase.closed;
   byId("safe-now").hidden = !isHere || safe !== null;
   byId("safe").hidden = safe === null || !isHere;
+  const off = toCallOff(kase);
+  byId("call-off").hidden = !off.length;
+  say(byId("call-off"), "what", filled(words.say.to_call_off, { who: off.map((one) => titled(one, words)).join(words.say.comma) }));
   if (safe) say(byId("safe"), "what", filled(words.say.safe_by, { by: safe.by, at: page.clock(safe.at) }));
 }
 
@@ -208,7 +211,7 @@ const does = {
 
 const move = (channel, room) => acts.send("move", { channel, room });
 
-const MARKED = { told: "told", "on the way": "way", arrived: "arrived", "elder told": "elder_told" };
+const MARKED = { told: "told", "on the way": "way", arrived: "arrived", "elder told": "elder_told", "called off": "off" };
 
 function mark(leg, name) {
   const isSo = kase.legs.find((one) => one.id === leg)?.[MARKED[name]] !== null;

@@ -422,6 +422,7 @@ def test_an_elder_whose_line_is_gone_is_seen_to_be_called_back(at: Seats, case: 
 
 @pytest.mark.row("NRS-07")
 def test_a_seat_says_that_no_help_is_needed_and_nobody_calls_back(at: Seats, case: Case) -> None:
+    case.call("ambulance").comes("ambulance")
     a, b = at("1001"), at("1002")
     b.get_by_role("button", name="不需要帮助").click()
     said = a.locator("#safe")
@@ -432,6 +433,11 @@ def test_a_seat_says_that_no_help_is_needed_and_nobody_calls_back(at: Seats, cas
     expect(a.locator("#gone")).to_be_visible()
     a.keyboard.press("f")
     expect(b.locator("#over")).to_be_visible()
+    # Whoever was called is told so, too.
+    expect(a.locator("#call-off")).to_contain_text("请告知已联系的人不用来了：120")
+    b.get_by_role("button", name="已告知取消").click()
+    expect(a.locator("#call-off")).to_be_hidden()
+    expect(a.locator("#timeline")).to_contain_text("120：已告知不需要帮助")
     expect(b.locator("#timeline")).to_contain_text("老人表示不需要帮助")
     listed = a.context.new_page()
     listed.goto(f"/cases/{case.id}")
