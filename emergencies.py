@@ -33,7 +33,7 @@ from telephony.messages.sender import Sender
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of
 from telephony.rescue_steps import StepHangs, Steps
-from workflows import closing, emergency, reminders
+from workflows import call_back, closing, emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
 from workflows.commands import (
@@ -53,6 +53,7 @@ from workflows.events import (
     CaseFound,
     CaseOutcome,
     CaseOverdue,
+    ElderCalledAgain,
     ElderGone,
     EmergencyTimerFired,
     Event,
@@ -175,7 +176,16 @@ class Emergencies:
         case = await self._steps.take(event, because)
         if isinstance(event, RoomOpened | CaseFound) and case is not None and not case.cards:
             self.read_cards(event.case_id)
+        if isinstance(event, RoomOpened | CardsRead) and case is not None:
+            await self._give_over_to(case)
         return case
+
+    async def _give_over_to(self, case: Emergency) -> None:
+        """An elder who calls again is called back no more, and the seats who wait come here."""
+        for other in self._journal.open_cases():
+            if call_back.goes_on_in(other, case):
+                again = ElderCalledAgain(case_id=other.id, at=self._clock.now(), other=case.id)
+                await self.handle(again)
 
     def read_cards(self, case_id: str) -> None:
         """Read who the elder is, by the number that called or as a seat has said; soon, and again

@@ -146,7 +146,17 @@ def _response(one: Response, writer: Writer) -> Json:
 
 
 def _call(leg: Leg, writer: Writer) -> Json:
-    times = ("asked", "rang", "answered", "told", "on_the_way", "arrived", "elder_told", "called_off", "ended")
+    times = (
+        "asked",
+        "rang",
+        "answered",
+        "told",
+        "on_the_way",
+        "arrived",
+        "elder_told",
+        "called_off",
+        "ended",
+    )
     return {
         "number": writer.number(leg.number),
         "asked_by": leg.asked_by,

@@ -161,6 +161,8 @@ def _of_elder(event: str, body: Body) -> Step | None:
         case "ElderSilent":
             since = body["since"][11:19]
             return Step(_("Nothing is heard from the elder's line any more"), since, "wait")
+        case "ElderCalledAgain":
+            return Step(_("The elder called again"), body["other"], "act")
         case "ElderSpoke":
             return Step(_("The elder is heard to speak"))
         case "ElderHeard":

@@ -50,9 +50,9 @@ class Dialler:
     """Performs the effects of emergencies.
 
     `handle` takes facts and returns the case after them; None when it is put away. `as_dialled`
-    turns E.164 into what a carrier here is given; `sites` are those whose rescue services can be
-    called, the first one for an elder of no site; `trunks` has each carrier with the number that it
-    shows the elder.
+    turns E.164, or a number as it was delivered, into what a carrier here is given. `sites` are
+    those whose rescue services can be called, the first one for an elder of no site. `trunks` has
+    each carrier with the number that it shows the elder.
     """
 
     def __init__(
@@ -166,7 +166,9 @@ class Dialler:
         match dial:
             case CallElder(number=number):
                 digits = NOT_DIALLED.sub("", self._as_dialled(number))
+                is_abroad = digits.startswith(("+", "00"))
                 is_own = len(digits) >= SHORTEST and not DISPATCHERS.fullmatch(digits)
+                is_own = is_own and not is_abroad
                 return self._back(dial, digits) if is_own and self._trunks else None
             case CallParty(service="", number=number):
                 digits = NOT_DIALLED.sub("", self._as_dialled(number))

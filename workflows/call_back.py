@@ -15,8 +15,17 @@ from typing import Final
 from workflows import closing, leg
 from workflows.card import Party, PartyKind
 from workflows.commands import ConfirmSafe, DropLeg, StopCallingBack
-from workflows.effects import CallElder, Effect, EndAlarm, LetGo, RaiseAlarm, StartTimer, StopTimer
-from workflows.emergency_facts import CallBack, CallBackState, Emergency, card_of
+from workflows.effects import (
+    CallElder,
+    Effect,
+    EndAlarm,
+    HangUpPerson,
+    LetGo,
+    RaiseAlarm,
+    StartTimer,
+    StopTimer,
+)
+from workflows.emergency_facts import CallBack, CallBackState, Emergency, State, card_of
 from workflows.errors import NotAllowed
 from workflows.events import ElderGone, EmergencyTimerFired, Event, LegOver, LegResult
 from workflows.leg import Leg
@@ -26,6 +35,8 @@ DUE: Final = "call back"
 AWAY: Final = "elder away"
 PAUSE_S: Final = 5
 """From the end of one call to the beginning of the next: a line that is busy is not stormed."""
+LONGEST_PAUSE_S: Final = 60
+"""After calls that did not even ring: a number that does not exist is not called all day."""
 AT_ONCE_S: Final = 1
 """When the line is known to have died, and not to have been hung up."""
 SHORTEST: Final = 7
@@ -64,7 +75,25 @@ def is_settled(case: Emergency) -> bool:
     said = case.call_back
     has_arrived = any(one.arrived_at for one in case.legs)
     is_written = case.closing.state is not closing.State.OPEN
-    return bool(said.safe_at or said.stopped_at or has_arrived or is_written)
+    is_known = said.safe_at or said.stopped_at or said.other
+    return bool(is_known or has_arrived or is_written)
+
+
+def who(case: Emergency) -> str:
+    """By what one tells that two cases are about one elder; empty when nobody can tell.
+
+    Several elders may have one number: an old people's home does.
+    """
+    card = card_of(case)
+    if case.chosen or len(case.cards) == 1:
+        return card.uid if card and card.uid else case.caller
+    return "" if case.cards else case.caller
+
+
+def goes_on_in(case: Emergency, other: Emergency) -> bool:
+    """Whether the elder whom `case` calls back is on the line in `other`."""
+    is_away = case.state is State.AWAY and other.state in (State.ALONE, State.ACCOMPANIED)
+    return is_away and case.id != other.id and who(case) == who(other) != ""
 
 
 def is_lost(case: Emergency, event: ElderGone) -> bool:
@@ -161,7 +190,13 @@ def request(case: Emergency, one: Leg) -> CallElder:
 
 
 def call_again(case: Emergency, event: Event) -> Done:
-    return case, (StartTimer(name=DUE, after_s=PAUSE_S),)
+    failed = 0
+    for one in reversed([one for one in case.legs if one.kind is PartyKind.ELDER]):
+        if one.result is not LegResult.FAILED:
+            break
+        failed += 1
+    after_s = min(max(1, failed) * PAUSE_S, LONGEST_PAUSE_S)
+    return case, (StartTimer(name=DUE, after_s=after_s),)
 
 
 def end(case: Emergency, event: Event) -> Done:
@@ -178,8 +213,18 @@ def give_up(case: Emergency, event: Event) -> Done:
         moved, hangs_up = leg.take(replace(rings, channel=case.id), drop)
         case = replace(case, legs=with_leg(case.legs, moved))
         effects += hangs_up
+    if case.call_back.other:
+        effects += [HangUpPerson(id=f"{leg}/hang-up", channel=leg) for leg in waiting_seats(case)]
     case, ends = end(case, event)
     return case, (*effects, *ends, LetGo(id=f"{case.id}/let-go", case_id=case.id))
+
+
+def waiting_seats(case: Emergency) -> tuple[str, ...]:
+    """The channels of the seats who talk to nobody from outside: the elder needs them elsewhere."""
+    helped = {one.room for one in case.people if one.party != "seat"}
+    return tuple(
+        one.leg for one in case.people if one.party == "seat" and one.room not in helped
+    )  # fmt: skip
 
 
 def let_go(case: Emergency, event: Event) -> Done:

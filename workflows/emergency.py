@@ -63,6 +63,7 @@ from workflows.events import (
     DialAttempted,
     DialFailed,
     DialLost,
+    ElderCalledAgain,
     ElderGone,
     ElderHeard,
     ElderLeft,
@@ -283,17 +284,15 @@ def close(case: Emergency, event: Event) -> CaseOutcome:
     is_unreached = event.uncertain or not case.was_reached
     if is_unreached:
         effects += (RaiseAlarm(key=unreached_of(case), kind=CALL_BACK, text=case.id),)
-    return replace(ended(case, event), is_unreached=is_unreached), effects
-
-
-def ended(case: Emergency, event: Event) -> Emergency:
-    # A clock can be set back during an emergency.
-    return replace(case, people=(), closed_at=max(event.at, case.opened_at))
+    closed_at = max(event.at, case.opened_at)
+    return replace(case, people=(), closed_at=closed_at, is_unreached=is_unreached), effects
 
 
 def give_up(case: Emergency, event: Event) -> CaseOutcome:
-    """A person's word has ended it, so that nobody is to be reminded of an elder not reached."""
-    return ended(case, event), ()
+    """A person's word has ended it, so that nobody is to be reminded of an elder not reached. Who
+    is in the rooms may talk on."""
+    # A clock can be set back during an emergency.
+    return replace(case, closed_at=max(event.at, case.opened_at)), ()
 
 
 def give_over(case: Emergency, event: Event) -> CaseOutcome:
@@ -483,6 +482,7 @@ PROCESS: Final = Process(
         ElderHeard,
         ElderSpoke,
         ElderGone,
+        ElderCalledAgain,
         CallKept,
         DialAttempted,
         DialAnswered,

@@ -11,6 +11,7 @@ from workflows.card import Card
 from workflows.closing import NOT_BEGUN, Closing
 from workflows.events import (
     CaseFound,
+    ElderCalledAgain,
     ElderGone,
     ElderHeard,
     ElderLeft,
@@ -83,7 +84,8 @@ class CallBack:
 
     `since`: when it was lost, while it is; `calls`: how often the elder was called in this case.
     `safe_at` and `safe_by`: the elder has said to a seat that no help is needed. `stopped_at`,
-    `stopped_by`, `reason`: somebody answers for ending the calling. Times are aware UTC.
+    `stopped_by`, `reason`: somebody answers for ending the calling. `other`: the emergency in which
+    the elder is, who has called again. Times are aware UTC.
     """
 
     state: CallBackState = CallBackState.NONE
@@ -94,6 +96,7 @@ class CallBack:
     stopped_at: datetime | None = None
     stopped_by: str = ""
     reason: str = ""
+    other: str = ""
 
 
 NOT_BEGUN_TO_CALL: Final = CallBack()
@@ -163,6 +166,8 @@ def record(case: Emergency, event: Event) -> Emergency:
             return replace(case, elder_is_in=True, caller=case.caller or event.caller)
         case ElderLeft():
             return replace(case, elder_is_in=False)
+        case ElderCalledAgain(other=other):
+            return replace(case, call_back=replace(case.call_back, other=other))
         case ElderSilent(since=since):
             return replace(case, silent_since=since)
         case ElderHeard():

@@ -375,6 +375,13 @@ class ElderGone(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ElderCalledAgain(Event):
+    """The elder whom this case calls back has called by themselves: `other` is that emergency."""
+
+    other: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallKept(Event):
     """The end of the elder's call is in the database, and with it who is to be called back."""
 

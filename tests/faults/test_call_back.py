@@ -186,6 +186,19 @@ def test_who_hung_up_before_anybody_came_is_called_and_finds_a_seat(town: Town) 
     assert ended_call(town.house, call).answered_at is None
 
 
+def test_an_elder_who_calls_again_by_themselves_finds_the_seats_who_waited(case: Case) -> None:
+    """Both seats wait in the first room: they come to the second, and the first is over."""
+    case.town.carrier.number(NUMBER).is_busy()
+    case.elder.hang_up()
+    case.wait("the elder is away", lambda one: one.state is State.AWAY)
+    again, elder = calls_for_help(case.town)
+    wait_until(lambda: both_seated(case.town, again), 20, "both seats with the elder")
+    for tone in TONES.values():
+        listen(elder, 1, tone)
+    assert case.now().state is State.CLOSED
+    assert case.now().call_back.other == again
+
+
 @pytest.mark.row("BAK-07", part="calls")
 @pytest.mark.parametrize("moment", ["before", "ringing", "back"])
 def test_a_controller_that_is_killed_goes_on_calling(case: Case, moment: str) -> None:

@@ -43,6 +43,7 @@ from workflows.events import (
     CaseOutcome,
     DialAttempted,
     DialFailed,
+    ElderCalledAgain,
     ElderGone,
     EmergencyTimerFired,
     Event,
@@ -199,6 +200,57 @@ def test_a_record_ends_it_and_a_case_is_closed_only_after_that() -> None:
     assert case.state is State.CLOSED
 
 
+def test_a_number_that_does_not_exist_is_called_ever_less_often() -> None:
+    """One that is busy, or rings in vain, is called without a pause (NRS-06)."""
+    for result, pauses in ((LegResult.FAILED, [5, 10, 15]), (LegResult.NO_ANSWER, [5, 5, 5])):
+        case, _ = play(OPENED, GONE)
+        found = []
+        for number in range(1, 30):
+            over = LegOver(case_id=CASE, at=NOW, effect=f"{CASE}-L{number}", result=result)
+            case, asked = play(DUE, over, case=case)
+            found.append(timers(asked)[call_back.DUE])
+        assert found[:3] == pauses
+        assert max(found) <= call_back.LONGEST_PAUSE_S
+
+
+def test_an_elder_who_calls_again_is_called_back_no_more_and_the_seats_are_free_for_it() -> None:
+    """But not a seat who talks to a helper: that goes on."""
+    helper = Person(leg="h1", party="service", room="side")
+    aside = Person(leg="s2", party="seat", who="1002", room="side")
+    joined = [PersonJoined(case_id=CASE, at=NOW, person=one) for one in (aside, helper)]
+    case, _ = play(OPENED, SEAT, *joined, GONE, DUE)
+    case, asked = play(ElderCalledAgain(case_id=CASE, at=NOW, other="n-2.1"), case=case)
+    assert case.state is State.CLOSED
+    hung_up = {one.channel for one in asked if isinstance(one, HangUpPerson)}
+    assert hung_up == {"s1", CASE}, "B, and the telephone that rings"
+    assert not case.is_unreached
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "is_one"),
+    [
+        ((), (), True),
+        (("E1",), ("E1",), True),
+        (("E1",), ("E2",), False),
+        (("E1", "E2"), ("E1", "E2"), False),
+        (("E1",), (), False),
+    ],
+    ids=["one number", "one elder", "two elders", "a home with one number", "not read yet"],
+)
+def test_who_calls_again(mine: tuple[str, ...], theirs: tuple[str, ...], is_one: bool) -> None:
+    away, _ = play(OPENED, cards(*mine), GONE)
+    again = replace(OPENED, case_id="n-2.1")
+    back, _ = play(again, replace(cards(*theirs), case_id="n-2.1"))
+    assert call_back.goes_on_in(away, back) == is_one
+    assert not call_back.goes_on_in(back, away)
+    assert not call_back.goes_on_in(away, away)
+
+
+def cards(*uids: str) -> CardsRead:
+    found = tuple(Card(uid=uid, name="测试老人", call_back=OTHER) for uid in uids)
+    return CardsRead(case_id=CASE, at=NOW, cards=found)
+
+
 def test_of_a_night_of_calls_the_case_keeps_the_newest() -> None:
     case, _ = play(OPENED, GONE)
     for number in range(1, 300):
@@ -327,7 +379,19 @@ async def test_the_elder_is_called_under_the_id_of_the_case_by_each_carrier_in_t
 
 @pytest.mark.parametrize(
     "number",
-    ["120", "0373120", "+86120", "010110", "+860373119", "0086 10 120", "12345", "", "110,1&x"],
+    [
+        "+12025550123",
+        "0012025550123",
+        "120",
+        "0373120",
+        "+86120",
+        "010110",
+        "+860373119",
+        "0086 10 120",
+        "12345",
+        "",
+        "110,1&x",
+    ],
 )
 async def test_no_dispatcher_is_called_because_somebody_called_from_that_number(
     number: str,
