@@ -155,7 +155,7 @@ class Emergencies:
         self._rescue: Final = Rescue(
             ami, self._dialler, self._journal,
             fate_of=fate_of, handle=self.handle, doubted=self._doubted,
-            speaks=picture.speaks, seats=seats, now=clock.now, zone=zone,
+            speaks=self._speaks, seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
         self._lines: Final = ElderLines(
             ami, self._journal, handle=self.handle, now=clock.now, zone=zone
@@ -402,6 +402,9 @@ class Emergencies:
             self._picture.alarm_raised(alarm, self._clock.now())
         else:
             self._picture.alarm_ended(key)
+
+    def _speaks(self, case_id: str, leg: str, is_so: bool) -> None:
+        self._picture.speaks(case_id, leg, is_so)
 
     def _kept(self, is_kept: bool) -> None:
         """The local disk takes the journal, or a crash would lose what is only in memory."""

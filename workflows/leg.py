@@ -251,6 +251,12 @@ def result_of(leg: Leg, event: Event) -> LegResult:
     return event.result if isinstance(event, LegOver) else LegResult.FAILED
 
 
+def correct(leg: Leg, event: Event) -> LegOutcome:
+    """That it failed was heard first, and only now how: that it was busy, for example."""
+    is_news = leg.result is LegResult.FAILED and isinstance(event, LegOver)
+    return (replace(leg, result=result_of(leg, event)) if is_news else leg), ()
+
+
 def keep(leg: Leg, event: Event) -> LegOutcome:
     assert isinstance(event, LegRecorded)
     return replace(leg, is_recording_due=False, file=event.file, seconds=event.seconds), ()
@@ -308,7 +314,11 @@ TABLE: Final[Table[State, Trigger, Leg]] = {
         WITHDRAWN = Rule(State.OVER, withdraw),
         ENDED    = END,
     ),
-    State.OVER: rows(State.OVER, RECORDED=Rule(State.OVER, keep)),
+    State.OVER: rows(
+        State.OVER,
+        RECORDED = Rule(State.OVER, keep),
+        ENDED    = Rule(State.OVER, correct),
+    ),
 }
 # fmt: on
 

@@ -106,6 +106,14 @@ def test_the_first_call_is_due_in_a_moment_and_every_screen_says_it() -> None:
     assert case.legs[0].result is LegResult.BUSY
 
 
+def test_what_became_of_a_call_may_be_heard_after_its_end() -> None:
+    failed = DialFailed(case_id=CASE, at=NOW, effect=L1, reason="nobody was reached (0)")
+    case, _ = play(OPENED, GONE, DUE, failed, vain(L1))
+    assert case.legs[0].result is LegResult.BUSY
+    case, _ = play(failed, case=case)
+    assert case.legs[0].result is LegResult.BUSY
+
+
 def test_each_call_tries_the_next_number_and_the_next_carrier() -> None:
     case, _ = play(OPENED, CARDS, GONE)
     asked_for = []
