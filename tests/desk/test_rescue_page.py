@@ -473,12 +473,12 @@ def test_while_the_controller_is_away_a_press_says_to_use_the_telephone(
     a = at("1001")
     centre.go_away()
     try:
-        expect(a.locator("#gone")).to_contain_text("控制程序离线")
+        expect(a.locator("#away")).to_contain_text("控制程序离线")
         a.keyboard.press("1")
         expect(a.locator("#fault")).to_contain_text("没有叫到任何人。请用您的话机")
     finally:
         centre.come_back()
-    expect(a.locator("#gone")).to_be_hidden()
+    expect(a.locator("#away")).to_be_hidden()
     a.keyboard.press("1")
     expect(a.locator("#fault")).to_be_hidden()
     until(case, lambda it: it.legs, a)

@@ -515,7 +515,9 @@ def test_every_order_of_facts_leaves_a_leg_that_ends(case: Emergency) -> None:
         for fact in facts:
             after, effects = legs.take(leg, fact)
             if leg.state is legs.State.OVER:
-                assert after == leg
+                # How a failed call came out may be heard after its end.
+                is_told = leg.result is LegResult.FAILED and after.result is LegResult.BUSY
+                assert after == leg or (is_told and replace(after, result=leg.result) == leg)
                 assert effects == () or isinstance(fact, DropLeg)
             if after.state is legs.State.OVER and leg.state is not legs.State.OVER:
                 assert after.result is not None
