@@ -130,8 +130,10 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         home.rescue, ami, store, picture, clock,
         seats=seats, zone=centre.zone, node=centre.node, fate_of=recorder.fate_of,
         cards_of=cards_of(settings, database),
-        as_dialled=partial(as_dialled, country=centre.country_code),
-        sites=[site.code for site in settings.sites], is_practice=home.mode == PRACTICE,
+        as_dialled=lambda number: as_dialled(normalise(number), country=centre.country_code),
+        sites=[site.code for site in settings.sites],
+        trunks=[(trunk.name, settings.shown_by(trunk)) for trunk in settings.trunks],
+        call_back_s=settings.rescue.call_back_s, is_practice=home.mode == PRACTICE,
         channels=channels_of(settings.messages),
     )  # fmt: skip
 

@@ -33,11 +33,12 @@ from telephony.messages.sender import Sender
 from telephony.rescue import Rescue
 from telephony.rescue_events import case_of
 from telephony.rescue_steps import StepHangs, Steps
-from workflows import closing, emergency, reminders
+from workflows import call_back, closing, emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
 from workflows.commands import (
     CloseCase,
+    ConfirmSafe,
     FollowUp,
     SendCard,
     TalkPrivately,
@@ -52,6 +53,8 @@ from workflows.events import (
     CaseFound,
     CaseOutcome,
     CaseOverdue,
+    ElderCalledAgain,
+    ElderGone,
     EmergencyTimerFired,
     Event,
     LegRecorded,
@@ -74,6 +77,14 @@ PRACTICE_KEPT: Final = timedelta(minutes=1)
 JOURNAL: Final = "journal"
 NOT_HANDLED: Final = "not handled"
 UNREADABLE: Final = "journal unreadable"
+
+
+def is_a_persons(case: Emergency) -> bool:
+    """Whether a person has done something in it: in practice nobody may have."""
+    if case.closing.record:
+        return case.closing.record.by != PRACTICE
+    is_ours = case.call_back.safe_by == PRACTICE and case.news_at == case.call_back.safe_at
+    return case.news_at is not None and not is_ours
 
 
 class Performer:
@@ -118,12 +129,15 @@ class Emergencies:
         cards_of: Callable[[str, int | None], Awaitable[tuple[Card, ...]]],
         as_dialled: Callable[[str], str],
         sites: Sequence[str],
+        trunks: Sequence[tuple[str, str]],
+        call_back_s: int,
         is_practice: bool = False,
         channels: Mapping[str, Channel],
     ) -> None:
         self._ami: Final = ami
         self._cards_of: Final = cards_of
         self._is_practice: Final = is_practice
+        self._call_back_s: Final = call_back_s
         self._reading: Final[set[asyncio.Task[None]]] = set()
         self._cards_read: Final[dict[str, asyncio.Task[None]]] = {}
         self._store: Final = store
@@ -132,7 +146,7 @@ class Emergencies:
         self._node: Final = node
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
         self._dialler: Final = Dialler(
-            ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites
+            ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites, trunks=trunks
         )
         self._channels: Final = tuple(channels)
         self._sender: Final = Sender(channels, self.handle, clock.now)
@@ -141,7 +155,7 @@ class Emergencies:
         self._rescue: Final = Rescue(
             ami, self._dialler, self._journal,
             fate_of=fate_of, handle=self.handle, doubted=self._doubted,
-            seats=seats, now=clock.now, zone=zone,
+            speaks=self._speaks, seats=seats, now=clock.now, zone=zone,
         )  # fmt: skip
         self._lines: Final = ElderLines(
             ami, self._journal, handle=self.handle, now=clock.now, zone=zone
@@ -157,10 +171,21 @@ class Emergencies:
         """Advance the emergency; see `Runner.handle` and `Steps.take`. Never raises StoreDown."""
         if isinstance(event, SendCard):
             event = replace(event, channels=self._channels)
+        if isinstance(event, ElderGone) and self._call_back_s:
+            event = replace(event, back_in_s=self._call_back_s)
         case = await self._steps.take(event, because)
         if isinstance(event, RoomOpened | CaseFound) and case is not None and not case.cards:
             self.read_cards(event.case_id)
+        if isinstance(event, RoomOpened | CardsRead) and case is not None:
+            await self._give_over_to(case)
         return case
+
+    async def _give_over_to(self, case: Emergency) -> None:
+        """An elder who calls again is called back no more, and the seats who wait come here."""
+        for other in self._journal.open_cases():
+            if call_back.goes_on_in(other, case):
+                again = ElderCalledAgain(case_id=other.id, at=self._clock.now(), other=case.id)
+                await self.handle(again)
 
     def read_cards(self, case_id: str) -> None:
         """Read who the elder is, by the number that called or as a seat has said; soon, and again
@@ -350,12 +375,15 @@ class Emergencies:
                     logger.exception("of the emergency %s nobody is reminded", case.id)
 
     async def _put_away(self, case: Emergency, now: datetime) -> None:
-        """In practice robots sit at the seats, and they write no record."""
-        record = case.closing.record
-        is_a_persons = record.by != PRACTICE if record else case.news_at is not None
-        if is_a_persons or case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
+        """In practice robots sit at the seats: they say of no elder that no help is needed, so that
+        each is called back once, and they write no record."""
+        if is_a_persons(case):
             return
         said: dict[str, Any] = {"case_id": case.id, "at": now, "by": PRACTICE}
+        if case.call_back.calls and not case.call_back.safe_at:
+            await self.handle(ConfirmSafe(**said))
+        if case.closed_at is None or now - case.closed_at < PRACTICE_KEPT:
+            return
         wishes = (
             WriteRecord(**said, text=PRACTICE),
             CloseCase(**said, outcome=CaseOutcome.TEST, changes=PRACTICE),
@@ -374,6 +402,9 @@ class Emergencies:
             self._picture.alarm_raised(alarm, self._clock.now())
         else:
             self._picture.alarm_ended(key)
+
+    def _speaks(self, case_id: str, leg: str, is_so: bool) -> None:
+        self._picture.speaks(case_id, leg, is_so)
 
     def _kept(self, is_kept: bool) -> None:
         """The local disk takes the journal, or a crash would lose what is only in memory."""

@@ -87,6 +87,8 @@ class LivePicture:
         # Calls that were heard and are not saved yet.
         self._arrived: Final[dict[str, Call]] = {}
         self._asking: Final[set[asyncio.Task[None]]] = set()
+        # The channels of each emergency that speak just now.
+        self._speaking: Final[dict[str, frozenset[str]]] = {}
         self._alarms: Final[dict[str, dict[str, Any]]] = {}
         self._ringing: Final[dict[str, dict[str, Any]]] = {}
         self._unkept: Final[asyncio.Queue[Callable[[], Awaitable[object]]]] = asyncio.Queue()
@@ -148,7 +150,19 @@ class LivePicture:
             "seats": [asdict(seat) for seat in self._switchboard.seats.values()],
             "trunks": [asdict(trunk) for trunk in self._switchboard.trunks.values()],
             "ringing": list(self._ringing.values()),
+            "speaking": [_speaking(id_, legs) for id_, legs in self._speaking.items()],
         }
+
+    def speaks(self, case_id: str, leg: str, is_so: bool) -> None:
+        """Show who in an emergency speaks just now."""
+        before = self._speaking.get(case_id, frozenset())
+        now = before | {leg} if is_so else before - {leg}
+        if now == before:
+            return
+        self._speaking.pop(case_id, None)
+        if now:
+            self._speaking[case_id] = now
+        self.feed.publish("speaking", _speaking(case_id, now))
 
     def heard(self, event: Event) -> None:
         """Show a call and the phones that ring for it at once; what is saved is told later.
@@ -336,3 +350,7 @@ class LivePicture:
         else:
             self.alarm_ended(key)
             self._unkept.put_nowait(partial(self._store.end_alarm, key, now))
+
+
+def _speaking(case_id: str, legs: Collection[str]) -> dict[str, Any]:
+    return {"case": case_id, "legs": sorted(legs)}

@@ -326,9 +326,14 @@ class Numbers(Part):
 
 
 class Rescue(Part):
-    """While `live` is false no call to 110, 119 or 120 leaves this centre."""
+    """While `live` is false no call to 110, 119 or 120 leaves this centre.
+
+    An elder whose line is gone in an emergency is called back after `call_back_s` seconds; 0 is
+    never, for a centre whose carrier only delivers calls.
+    """
 
     live: bool = False
+    call_back_s: Annotated[int, Field(ge=0, le=60)] = 4
 
 
 class Site(Part):
@@ -580,6 +585,11 @@ class Settings(Part):
                     f"responder {one.code} has number = {one.number!r}, which is {whose}; right "
                     "would be the organisation's own number"
                 )
+
+    def shown_by(self, trunk: Trunk) -> str:
+        """The number that somebody sees whom we call through this carrier."""
+        registered = trunk.username if trunk.registers else self.numbers.hotline
+        return trunk.caller_number or registered
 
     @property
     def fallback_phones(self) -> dict[str, str]:

@@ -18,9 +18,9 @@ from agent_desk.case_words import progress
 from agent_desk.pages.cases import CaseView
 from workflows.card import PARTS, Card
 from workflows.closing import Said
+from workflows.emergency_facts import card_of
 from workflows.leg import Leg
 from workflows.message import Message
-from workflows.rescue_work import card_of
 from workflows.response import Response
 
 SCHEMA: Final = "careline.case/1"
@@ -85,6 +85,13 @@ def document(view: CaseView, writer: Writer, *, at: datetime, by: str) -> Json:
             {"rank": rank, **_response(one, writer)}
             for rank, one in enumerate(view.responses, 1)
         ],
+        "called_back": {
+            "times": case.call_back.calls,
+            "safe_at": time(case.call_back.safe_at), "safe_by": case.call_back.safe_by,
+            "stopped_at": time(case.call_back.stopped_at),
+            "stopped_by": case.call_back.stopped_by, "reason": writer.text(case.call_back.reason),
+            "calls": [_call(one, writer) for one in view.calls_back],
+        },
         "present": [
             {
                 "party": one.party, "who": writer.text(view.names.visitor(one)),
@@ -139,7 +146,17 @@ def _response(one: Response, writer: Writer) -> Json:
 
 
 def _call(leg: Leg, writer: Writer) -> Json:
-    times = ("asked", "rang", "answered", "told", "on_the_way", "arrived", "elder_told", "ended")
+    times = (
+        "asked",
+        "rang",
+        "answered",
+        "told",
+        "on_the_way",
+        "arrived",
+        "elder_told",
+        "called_off",
+        "ended",
+    )
     return {
         "number": writer.number(leg.number),
         "asked_by": leg.asked_by,

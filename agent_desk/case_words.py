@@ -9,6 +9,7 @@ from datetime import datetime
 from agent_desk.language import gettext as _
 from agent_desk.words import Pill
 from workflows import leg, rescue_work, response
+from workflows.card import PartyKind
 from workflows.closing import State
 from workflows.commands import CloseCase, Command, FollowUp, WriteRecord
 from workflows.emergency_facts import Emergency
@@ -63,9 +64,10 @@ def progress(case: Emergency) -> Sequence[Reached]:
     on_the_way = response.first(case.legs, lambda one: one.on_the_way_at)
     arrived = response.first(case.legs, lambda one: one.arrived_at)
     record_at = said.record.at if said.record else None
+    help_legs = [one for one in case.legs if one.kind is not PartyKind.ELDER]
     return (
         Reached("called", _("Called"), case.opened_at),
-        Reached("dispatched", _("Help sent"), response.first(case.legs, lambda one: one.asked_at)),
+        Reached("dispatched", _("Help sent"), response.first(help_legs, lambda one: one.asked_at)),
         Reached("on the way", _("On the way"), on_the_way),
         Reached("arrived", _("Arrived"), arrived),
         Reached("recorded", _("Recorded"), record_at),

@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from agent_desk.language import gettext as _
+from workflows.call_back import MAX_REASON
 from workflows.commands import Mark
 from workflows.events import CallClass, CaseOutcome
 
@@ -256,6 +257,16 @@ class Record(Form):
 
     text: Report
     handed_to: Annotated[Line, Field(max_length=200)] = ""
+
+
+class Safe(Form):
+    so: YesNo = "yes"
+
+
+class Stopped(Form):
+    """Why an elder is not called any more."""
+
+    reason: Annotated[Line, Field(min_length=1, max_length=MAX_REASON)]
 
 
 class AskedAfter(Form):

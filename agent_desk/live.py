@@ -14,16 +14,18 @@ from agent_desk import live_case
 from agent_desk.live_case import Names, ms
 from sql import codec
 from workflows.call_facts import Call, Direction, State
-from workflows.emergency import has_elder, is_over
+from workflows.emergency import is_closed, is_over
 from workflows.emergency_facts import Emergency
 
 JUST_ENDED: Final = 8
 CLOSED_KEPT: Final = 20
 """Emergencies that are over: their pages go on showing them."""
 NAMED_BY_CALL: Final = (
-    "recording", "call back", "unreached", "elder alone", "role missing", "no news", "no record",
-    "no follow-up", "perhaps called", "dial failed", "no sound", "not handled",
+    "recording", "call back", "unreached", "elder alone", "elder away", "role missing", "no news",
+    "no record",    "no follow-up", "perhaps called", "dial failed", "no sound", "not handled",
 )  # fmt: skip
+OF_TELEPHONES: Final = {"trunk": "trunks", "seat": "seats"}
+"""Where a snapshot has what is told one by one."""
 IN_QUEUE: Final = (State.WAITING, State.RINGING)
 BEFORE_THE_TALK: Final = (State.ENTERED, *IN_QUEUE)
 
@@ -54,6 +56,7 @@ class Picture:
         self._arrived: dict[str, Call] = {}
         self._emergencies: dict[str, Emergency] = {}
         self._closed: Final[dict[str, Emergency]] = {}
+        self._speaking: dict[str, frozenset[str]] = {}
         self._cases_touched: set[str] = set()
         self._alarms: dict[str, Item] = {}
         self._trunks: dict[str, Item] = {}
@@ -83,11 +86,8 @@ class Picture:
                 self._take_emergency(codec.load(Emergency, data))
             case "alarm":
                 self._take_alarm(data)
-            case "trunk" | "seat":
+            case "trunk" | "seat" | "ringing" | "speaking":
                 self._take_telephone(kind, data)
-            case "ringing":
-                self._ringing[data["leg"]] = dict(data)
-                self._touch("call", data["call"])
             case "arrival_over" | "alarm_ended" | "ringing_over":
                 self._take_end(kind, data)
 
@@ -129,13 +129,11 @@ class Picture:
             self._take_emergency(codec.load(Emergency, case))
         for alarm in data["alarms"]:
             self._take_alarm(alarm)
-        for trunk in data["trunks"]:
-            self.take("trunk", trunk)
-        for seat in data["seats"]:
-            self.take("seat", seat)
-        self._ringing = {}
-        for ringing in data.get("ringing", ()):
-            self.take("ringing", ringing)
+        self._ringing, self._speaking = {}, {}
+        for kind in ("trunk", "seat", "ringing", "speaking"):
+            # An older controller does not tell of all of them.
+            for one in data.get(OF_TELEPHONES.get(kind, kind), ()):
+                self._take_telephone(kind, one)
         self.is_away = False
 
     def _take_call(self, call: Call) -> None:
@@ -167,7 +165,7 @@ class Picture:
         self._emergencies.pop(case.id, None)
         self._closed.pop(case.id, None)
         # One that is closed and reached nobody is told by its alarm.
-        if has_elder(case):
+        if not is_closed(case):
             self._emergencies[case.id] = case
         else:
             self._closed[case.id] = case
@@ -188,14 +186,21 @@ class Picture:
         self._cases_touched.add(call)
         self._touch("alarm", alarm["key"])
 
-    def _take_telephone(self, kind: str, seat: Mapping[str, Any]) -> None:
-        if kind == "trunk":
-            self._trunks[seat["name"]] = dict(seat)
-            self._touch("trunk", seat["name"])
-            return
-        name = seat.get("name") or self._names.seats.get(seat["extension"], "")
-        self._seats[seat["extension"]] = {**seat, "name": name}
-        self._touch("seat", seat["extension"])
+    def _take_telephone(self, kind: str, data: Mapping[str, Any]) -> None:
+        match kind:
+            case "trunk":
+                self._trunks[data["name"]] = dict(data)
+                self._touch("trunk", data["name"])
+            case "ringing":
+                self._ringing[data["leg"]] = dict(data)
+                self._touch("call", data["call"])
+            case "speaking":
+                self._speaking[data["case"]] = frozenset(data["legs"])
+                self._cases_touched.add(data["case"])
+            case "seat":
+                name = data.get("name") or self._names.seats.get(data["extension"], "")
+                self._seats[data["extension"]] = {**data, "name": name}
+                self._touch("seat", data["extension"])
 
     def _touch(self, kind: str, key: str) -> None:
         self._touched[kind, key] = None
@@ -235,7 +240,8 @@ class Picture:
         if known is None:
             return None
         alarms = [alarm for alarm in self._alarms.values() if alarm["call"] == case_id]
-        return live_case.whole(known, self._names, alarms)
+        speaking = self._speaking.get(case_id, frozenset())
+        return live_case.whole(known, self._names, alarms, speaking)
 
     def cases_touched(self) -> set[str]:
         """The emergencies of which something was told since this was asked last."""

@@ -7,19 +7,20 @@ away.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from workflows import call_back
 from workflows import leg as legs
 from workflows import role as roles_
-from workflows.card import PARTS, Card, Party, missing
+from workflows.card import PARTS, Card, Party, PartyKind, missing
 from workflows.closing import follow_up_due
-from workflows.emergency_facts import Emergency, State
+from workflows.emergency_facts import Emergency, State, card_of
 from workflows.events import Owner, Person
 from workflows.leg import SERVICES, Leg
-from workflows.rescue_work import card_of, parties_of
+from workflows.rescue_work import parties_of
 
 Item = dict[str, Any]
 Line = tuple[datetime, Item]
@@ -79,6 +80,7 @@ def summary(case: Emergency, names: Names) -> Item:
         "with": [_name_of(case, one, names) for one in case.people if one.room == legs.ELDERS],
         "wrong": wrong(case),
         "alone": ms(case.alone_since),
+        "away": ms(case.call_back.since),
         "services": _newest_of_services(case),
     }
 
@@ -86,15 +88,19 @@ def summary(case: Emergency, names: Names) -> Item:
 def wrong(case: Emergency) -> list[str]:
     """What is not as it has to be, the worst first (EMG-01)."""
     seated = {person.leg for person in case.people if person.party == "seat"}
-    vacant = [one.name for one in case.roles if one.leg not in seated]
+    is_away = case.state is State.AWAY
+    # Nobody is asked to come to an elder who is not there.
+    vacant = [one.name for one in case.roles if one.leg not in seated and not is_away]
     doubts = (
         *(one.state is roles_.State.UNCERTAIN for one in case.roles),
         *(one.state is legs.State.UNCERTAIN for one in case.legs),
     )
     found = {
+        "away": is_away,
         "alone": case.state is State.ALONE,
         "silent": case.silent_since is not None,
-        "unled": case.is_left or case.owner is Owner.DIALPLAN,
+        "speechless": case.is_speechless,
+        "unled": case.is_left or (case.owner is Owner.DIALPLAN and not is_away),
         **{f"no {name}": True for name in vacant},
         "uncertain": any(doubts),
     }
@@ -115,8 +121,14 @@ def _newest_of_services(case: Emergency) -> list[Item]:
 # ── the whole of it ───────────────────────────────────────────────────────────────────────────
 
 
-def whole(case: Emergency, names: Names, alarms: Iterable[Mapping[str, Any]] = ()) -> Item:
-    """For its page. `alarms` are the open ones that are about this case."""
+def whole(
+    case: Emergency,
+    names: Names,
+    alarms: Iterable[Mapping[str, Any]] = (),
+    speaking: Collection[str] = (),
+) -> Item:
+    """For its page. `alarms` are the open ones that are about this case, `speaking` the channels
+    on which somebody speaks just now."""
     card = card_of(case)
     return {
         "id": case.id,
@@ -126,10 +138,15 @@ def whole(case: Emergency, names: Names, alarms: Iterable[Mapping[str, Any]] = (
         "elder_in": case.elder_is_in,
         "silent": ms(case.silent_since),
         "alone": ms(case.alone_since),
+        "away": _away(case, names),
+        "safe": _safe(case),
         "wrong": wrong(case),
         "roles": roles(case, names),
-        "people": [_person(case, one, names) for one in case.people],
-        "legs": [_leg(one, names) for one in case.legs],
+        "people": [
+            _person(case, one, names) | {"speaking": one.leg in speaking} for one in case.people
+        ],
+        "speaking": case.id in speaking,
+        "legs": [_leg(one, names) for one in case.legs if one.kind is not PartyKind.ELDER],
         "parties": [_party(one, names) for one in parties_of(case)],
         "caller": names.legible(case.caller),
         "card": _card(card, names) if card else None,
@@ -149,6 +166,30 @@ def whole(case: Emergency, names: Names, alarms: Iterable[Mapping[str, Any]] = (
         "alarms": [{"key": one["key"], "kind": one["kind"]} for one in alarms],
         "timeline": timeline(case, names),
     }  # fmt: skip
+
+
+def _away(case: Emergency, names: Names) -> Item | None:
+    """How far the calling back of an elder is whose line is gone."""
+    said, of_elder = case.call_back, [one for one in case.legs if one.kind is PartyKind.ELDER]
+    if said.since is None:
+        return None
+    newest, calls = (of_elder[-1] if of_elder else None), call_back.current(case)
+    return {
+        "since": ms(said.since), "calls": said.calls,
+        "state": calls.state.value if calls else "",
+        "result": newest.result.value if newest and newest.result else "",
+        "number": names.masked(newest.number) if newest else "",
+    }  # fmt: skip
+
+
+def _safe(case: Emergency) -> Item | None:
+    """Why nobody calls the elder back any more: what a seat heard, or why a supervisor ended it."""
+    said = case.call_back
+    if said.safe_at:
+        return {"at": ms(said.safe_at), "by": said.safe_by, "reason": ""}
+    if said.stopped_at:
+        return {"at": ms(said.stopped_at), "by": said.stopped_by, "reason": said.reason}
+    return None
 
 
 def _closing(case: Emergency) -> Item:
@@ -204,7 +245,8 @@ def _leg(leg: Leg, names: Names) -> Item:
     times = {
         "asked": leg.asked_at, "rang": leg.rang_at, "answered": leg.answered_at,
         "joined": leg.joined_at, "told": leg.told_at, "way": leg.on_the_way_at,
-        "arrived": leg.arrived_at, "elder_told": leg.elder_told_at, "ended": leg.ended_at,
+        "arrived": leg.arrived_at, "elder_told": leg.elder_told_at, "off": leg.called_off_at,
+        "ended": leg.ended_at,
     }  # fmt: skip
     return {
         "id": leg.id, "party": leg.party, "kind": leg.kind.value, "name": leg.name,
@@ -265,6 +307,12 @@ def timeline(case: Emergency, names: Names) -> list[Item]:
         lines.append((case.silent_since, {"what": "silent", "tone": "wait"}))
     if case.closed_at:
         lines.append((case.closed_at, {"what": "closed"}))
+    said = case.call_back
+    if said.safe_at:
+        lines.append((said.safe_at, {"what": "safe", "by": said.safe_by, "tone": "act"}))
+    if said.stopped_at:
+        stopped = {"what": "stopped", "by": said.stopped_by, "text": said.reason, "tone": "wait"}
+        lines.append((said.stopped_at, stopped))
     lines += [
         (said.at, {"what": what, "by": said.by, "text": said.text, "tone": "act"})
         for what, said in (
@@ -296,6 +344,8 @@ def _of_asking(called: Sequence[Leg]) -> list[Line]:
     """Whom one press has called at the same time stands on one line."""
     pressed: dict[tuple[datetime, str], list[str]] = {}
     for leg in called:
+        if leg.kind is PartyKind.ELDER:
+            continue
         pressed.setdefault((leg.asked_at, leg.asked_by), []).append(_titled(leg))
     return [
         (at, {"what": "called", "by": by, "who": "、".join(who), "tone": "act"})
@@ -310,11 +360,15 @@ def _of_leg(leg: Leg) -> list[Line]:
         ("way", leg.on_the_way_at, "talk"),
         ("arrived", leg.arrived_at, "talk"),
         ("elder_told", leg.elder_told_at, "act"),
+        ("called_off", leg.called_off_at, "act"),
     )
     who = _titled(leg)
     lines: list[Line] = [
         (at, {"what": what, "who": who, "tone": tone}) for what, at, tone in told if at
     ]
+    if leg.kind is PartyKind.ELDER:
+        lines = [(leg.asked_at, {"what": "called back", "tone": "wait"})]
+        lines += [(leg.joined_at, {"what": "back", "tone": "talk"})] if leg.joined_at else []
     if leg.ended_at and leg.result:
         lines.append((leg.ended_at, {"what": "over", "who": who, "result": leg.result.value}))
     return lines

@@ -81,7 +81,7 @@ def parties() -> dict[str, str]:
         PartyKind.NEIGHBOUR.value: _("neighbour"), PartyKind.STATION.value: _("care station"),
         PartyKind.COMMITTEE.value: _("residents' committee"), PartyKind.DOCTOR.value: _("doctor"),
         PartyKind.HOSPITAL.value: _("hospital"), PartyKind.PROPERTY.value: _("property management"),
-        PartyKind.OTHER.value: _("other"),
+        PartyKind.OTHER.value: _("other"), PartyKind.ELDER.value: _("the elder"),
     }  # fmt: skip
 
 
@@ -139,8 +139,10 @@ def closing_states() -> dict[str, str]:
 def troubles() -> dict[str, str]:
     """What is wrong with an emergency (`agent_desk.live_case.wrong`)."""
     return {
+        "away": _("The elder's line is gone"),
         "alone": _("No seat is with the elder"),
         "silent": _("Nothing is heard from the elder's line"),
+        "speechless": _("The elder says nothing"),
         "unled": _("The telephone system acts alone"),
         "no A": _("A is missing"),
         "no B": _("B is missing"),
@@ -160,12 +162,17 @@ def _timeline() -> dict[str, str]:
         "way": _("{who}: on the way"),
         "arrived": _("{who}: arrived"),
         "elder_told": _("The elder was told of it: {who}"),
+        "called_off": _("{who}: they know that no help is needed"),
         "over": _("{who}: {result}"),
         "note": _("{by}: {text}"),
         "tick": _("{by} ticks: {step}"),
         "guided": _("{by} guides: {step}"),
         "silent": _("Nothing is heard from the elder's line"),
-        "closed": _("The elder hung up"),
+        "closed": _("The elder has hung up"),
+        "called back": _("The elder is called back"),
+        "back": _("The elder is back on the line"),
+        "safe": _("{by}: the elder says that no help is needed"),
+        "stopped": _("{by} stopped calling the elder back: {text}"),
         "record": _("{by} wrote the record: {text}"),
         "ended": _("{by} closed the case: {text}"),
         "asked_after": _("{by} asked after the elder: {text}"),
@@ -232,6 +239,13 @@ def _sentences() -> dict[str, str]:
         "correct": _("Correct the record"),
         "search": _("Say who it is"),
         "to_send": _("to {count}"),
+        "to_call_off": _("Tell those who were called that no help is needed: {who}"),
+        "calls_soon": _("The first call goes out in a moment."),
+        "rings_there": _("Call {count}: {number} is rung now."),
+        "called_there": _("Call {count}: {number} is called now."),
+        "answered_there": _("Call {count}: it was answered."),
+        "in_vain": _("Call {count}: {result}. The next one goes out in a moment."),
+        "safe_by": _("{by}, {at}: the elder says that no help is needed. Nobody calls back."),
         "private": _("The elder hears neither of you"),
         "speak": _("Speak with {role}, unheard by the elder"),
         "written": _("{by}, {at}"),
@@ -255,9 +269,13 @@ def refusal(said: str) -> str:
         "no elder": _("This elder does not have the number."),
         "there is no emergency": _("This emergency is over. Its call's page has what is kept."),
         "the rescue record is missing": _("Write the rescue record first."),
+        "nobody stops calling": _("Write down why the elder is not called any more."),
+        "nobody hangs up on": _("Nobody hangs up on the elder. Say that the elder is safe."),
         "what was changed": _("Say what was changed in the elder's file, or that nothing was."),
         "how the elder is": _("Write down how the elder is."),
-        "the elder is on the line": _("The elder is on the line still. Close the case after that."),
+        "the elder is on the line": _(
+            "The elder is on the line still, or is called back. Close the case after that."
+        ),
         "no message can be sent": _(
             "No message can be sent from here: no channel is set up. Say it on the telephone."
         ),

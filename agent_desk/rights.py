@@ -20,6 +20,7 @@ class Right(Enum):
     WRITE_ORDERS = "write orders"
     WRAP_UP_CALLS = "wrap up calls"
     RESCUE = "start a rescue"
+    STOP_CALLING = "stop calling an elder back"
     READ_CASES = "read emergencies"
     WRITE_CASES = "write emergencies"
     EXPORT_NUMBERS = "export whole numbers"
@@ -51,7 +52,7 @@ SEAT: Final = frozenset(
 )  # fmt: skip
 SUPERVISOR: Final = SEAT | {
     Right.HEAR_RECORDINGS, Right.READ_SEATS, Right.CHANGE_MENUS, Right.CHANGE_PLANS,
-    Right.EXPORT_NUMBERS,
+    Right.EXPORT_NUMBERS, Right.STOP_CALLING,
 }  # fmt: skip
 # A role that is not named here has no right at all, so that a misspelt one opens nothing.
 ROLES: Final[Mapping[str, frozenset[Right]]] = {

@@ -65,6 +65,7 @@ ROUTES: Final[tuple[tuple[str, str, Handler, Right], ...]] = (
     ("GET", CASE, rescue.show, Right.RESCUE),
     ("GET", f"{CASE}/feed", rescue.feed, Right.RESCUE),
     *(("POST", f"{CASE}/{name}", act, Right.RESCUE) for name, act in rescue_acts.WISHES.items()),
+    ("POST", f"{CASE}/stop-calling", rescue_acts.stop_calling, Right.STOP_CALLING),
     ("GET", "/seat", seat.show, Right.READ_CALLS),
     ("POST", f"{CALL}/draft", wrap_up.keep_draft, Right.WRAP_UP_CALLS),
     ("GET", "/orders", orders.index, Right.READ_ORDERS),

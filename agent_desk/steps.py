@@ -161,10 +161,18 @@ def _of_elder(event: str, body: Body) -> Step | None:
         case "ElderSilent":
             since = body["since"][11:19]
             return Step(_("Nothing is heard from the elder's line any more"), since, "wait")
+        case "ElderCalledAgain":
+            return Step(_("The elder called again"), body["other"], "act")
+        case "ElderSpoke":
+            return Step(_("The elder is heard to speak"))
         case "ElderHeard":
             return Step(_("The elder's line is heard again"))
         case "ElderGone":
-            return Step(_("The elder hung up"))
+            return Step(_("The elder's line is gone"))
+        case "ConfirmSafe":
+            return Step(_("%(by)s: the elder says that no help is needed") % body, tone="act")
+        case "StopCallingBack":
+            return Step(_("%(by)s stops calling the elder back") % body, body["reason"], "wait")
         case "CallKept":
             return Step(_("An order to call back at once was made, if it was owed"), tone="act")
         case _:

@@ -74,6 +74,8 @@ def action(name: str) -> str:
         "ChoosePlan": _("chose the plan"),
         "TickStep": _("ticked a step of the plan"),
         "ChooseCard": _("said which of the elders it is"),
+        "ConfirmSafe": _("said that the elder needs no help"),
+        "StopCallingBack": _("stopped calling the elder back"),
         "called without agreement": _("called help for an elder without a signed agreement"),
         "NameCaller": _("said who calls"),
         "TakeBackCaller": _("took back who calls"),

@@ -349,6 +349,11 @@ def emergency_alarms() -> dict[str, tuple[str, str]]:
             _("Nobody has come to an elder in an emergency"),
             _("The elder is alone in the room. Answer the emergency now; the contacts are called."),
         ),
+        "elder away": (
+            _("An elder's line is gone in an emergency"),
+            _("The elder is called back again and again. Whoever has spoken to the elder says so "
+              "on the rescue page; otherwise send somebody."),
+        ),
         "role missing": (
             _("An emergency has no seat for a role yet"),
             _("A leads the rescue outwards, B stays with the elder. It rings on; whoever is free "
@@ -488,6 +493,7 @@ def leg_mark(mark: str) -> str:
         "on the way": _("they are on the way"),
         "arrived": _("they have arrived"),
         "elder told": _("the elder was told"),
+        "called off": _("they know that no help is needed"),
     }.get(mark, mark)
 
 

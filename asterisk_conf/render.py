@@ -190,7 +190,7 @@ def _base_values(root: Path, asterisk: Installation, node: str) -> dict[str, Any
 
 
 def _values(settings: Settings, home: Home) -> dict[str, Any]:
-    addresses, numbers = settings.addresses, settings.numbers
+    addresses = settings.addresses
     rtp_first, rtp_last = addresses.rtp.split("-")
     passwords = home.seat_passwords(tuple(seat.extension for seat in settings.seats))
     return {
@@ -212,9 +212,10 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
             seat.model_dump() | {"password": passwords[seat.extension], "penalty": seat.penalty}
             for seat in settings.seats
         ],
-        "trunks": [_trunk(trunk, numbers.hotline) for trunk in settings.trunks],
+        "trunks": [_trunk(trunk, settings.shown_by(trunk)) for trunk in settings.trunks],
         "sites": settings.sites,
         "rescue_live": settings.rescue.live,
+        "call_back_s": settings.rescue.call_back_s,
         "rescue": [
             (prefix + short, short) for short in SHORT_NUMBERS for prefix in _prefixes(settings)
         ],
@@ -228,9 +229,8 @@ def _values(settings: Settings, home: Home) -> dict[str, Any]:
     }
 
 
-def _trunk(trunk: Trunk, hotline: str) -> dict[str, Any]:
+def _trunk(trunk: Trunk, caller: str) -> dict[str, Any]:
     host, _ = split(trunk.host)
-    caller = trunk.caller_number or (trunk.username if trunk.registers else hotline)
     return trunk.model_dump() | {
         "domain": host,
         "caller": caller,

@@ -89,6 +89,11 @@ WORDS: Final = {
         "The elder is alone on the line.",
         "Answer the emergency at a seat now.",
     ),
+    "elder away": (
+        "An elder's line is gone in an emergency",
+        "Careline calls the elder back again and again; nobody knows how the elder is.",
+        "Answer at a seat; send somebody, or say on the rescue page that the elder is safe.",
+    ),
     "role missing": (
         "An emergency has no seat for a role yet",
         "One seat is to lead the rescue outwards (A), another to stay with the elder (B).",

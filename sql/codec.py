@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from workflows import call, emergency, order
 from workflows.commands import DeclareEmergency, PauseSeat, RenewContacts, ResumeSeat
 from workflows.effects import (
+    CallElder,
     CallParty,
     CallSeat,
     CancelDial,
@@ -31,7 +32,7 @@ WITHOUT_CASE: tuple[type[Event], ...] = (
 EVENTS = PROCESSES.event_types() | {kind.__name__: kind for kind in WITHOUT_CASE}
 OUTBOX_EFFECTS: dict[str, type[Effect]] = {
     effect.__name__: effect
-    for effect in (Tell, MakeRecording, CallSeat, CallParty, CancelDial, SendMessage)
+    for effect in (Tell, MakeRecording, CallSeat, CallParty, CallElder, CancelDial, SendMessage)
 }
 """The effects that wait in the outbox; the others are rows of their own in the same commit."""
 

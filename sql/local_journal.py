@@ -24,12 +24,14 @@ from sql.filling import Step, cases_in, fill
 from sql.store import SqlStore
 from workflows.effects import (
     Act,
+    CallElder,
     CallParty,
     CallSeat,
     CancelDial,
     Effect,
     EndAlarm,
     HangUpPerson,
+    LetGo,
     MakeRecording,
     MovePeople,
     MutePerson,
@@ -48,7 +50,9 @@ logger = logging.getLogger(__name__)
 AGAIN_S: Final = 0.5
 LONG: Final = 200_000
 """Bytes of a file that is worth shortening: each line holds the whole case."""
-ACTS: Final = (CallSeat, CallParty, CancelDial, MovePeople, MutePerson, HangUpPerson)
+ACTS: Final = (
+    CallSeat, CallParty, CallElder, CancelDial, MovePeople, MutePerson, HangUpPerson, LetGo,
+)  # fmt: skip
 EFFECTS: Final[dict[str, type[Effect]]] = {
     effect.__name__: effect
     for effect in (*ACTS, MakeRecording, SendMessage, StartTimer, StopTimer, RaiseAlarm, EndAlarm)

@@ -17,12 +17,14 @@ from typing import Any, Final
 from telephony.ami import Ami, AmiDown, AmiRefused
 from workflows import emergency
 from workflows.effects import (
+    CallElder,
     CallParty,
     CallSeat,
     CancelDial,
     Dial,
     Effect,
     HangUpPerson,
+    LetGo,
     MovePeople,
     MutePerson,
 )
@@ -35,6 +37,11 @@ RING_MS: Final = 6 * 3600 * 1000
 OUTWARD_MS: Final = 300 * 1000
 """Every carrier in turn; each rings for as long as the dialplan says."""
 NOT_DIALLED: Final = re.compile(r"[^0-9+]")
+SHORTEST: Final = 7
+DISPATCHERS: Final = re.compile(r"(\+|00)?(86)?0?\d{0,3}(110|119|120|122)")
+"""In no spelling is one of these an elder's own telephone: who calls can write any number."""
+ELDER_RINGS_MS: Final = 60 * 1000
+"""An elder may have to come from another room, with a stick."""
 UNSEEN_S: Final = 1.0
 """Asterisk says that it has taken a dial before it has made the channel."""
 
@@ -43,8 +50,9 @@ class Dialler:
     """Performs the effects of emergencies.
 
     `handle` takes facts and returns the case after them; None when it is put away. `as_dialled`
-    turns E.164 into what a carrier here is given; `sites` are those whose rescue services can be
-    called, the first one for an elder of no site.
+    turns E.164, or a number as it was delivered, into what a carrier here is given. `sites` are
+    those whose rescue services can be called, the first one for an elder of no site. `trunks` has
+    each carrier with the number that it shows the elder.
     """
 
     def __init__(
@@ -55,8 +63,10 @@ class Dialler:
         *,
         as_dialled: Callable[[str], str],
         sites: Sequence[str],
+        trunks: Sequence[tuple[str, str]],
     ) -> None:
         self._ami: Final = ami
+        self._trunks: Final = trunks
         self._as_dialled: Final = as_dialled
         self._sites: Final = sites
         self._handle: Final = handle
@@ -121,6 +131,8 @@ class Dialler:
                 await self._move(effect)
             case MutePerson():
                 await self._mute(effect)
+            case LetGo():
+                await self._let_go(effect)
 
     async def _dial(self, dial: Dial) -> None:
         if not self._ami.is_up:
@@ -130,9 +142,16 @@ class Dialler:
         case = await self._handle(noted)
         if case is None or not emergency.is_wanted(case, dial):
             return
+        originate = self._originate(dial)
+        if originate is None:
+            reason = "this is no number of an elder's telephone, or there is no carrier"
+            await self._handle(
+                DialFailed(case_id=dial.case_id, at=self._now(), effect=dial.id, reason=reason)
+            )
+            return
         self._note_sending(dial.id)
         try:
-            await self._ami.action("Originate", **self._originate(dial))
+            await self._ami.action("Originate", **originate)
         except AmiRefused as refused:
             reason = f"Asterisk refused: {refused}"
             await self._handle(
@@ -142,9 +161,15 @@ class Dialler:
             logger.warning("the dial %s was perhaps sent: %s", dial.id, cause)
             self.in_doubt.set()
 
-    def _originate(self, dial: Dial) -> dict[str, Any]:
-        """The call as Asterisk wants it."""
+    def _originate(self, dial: Dial) -> dict[str, Any] | None:
+        """The call as Asterisk wants it; None for one that must not be made."""
         match dial:
+            case CallElder(number=number):
+                digits = NOT_DIALLED.sub("", self._as_dialled(number))
+                is_abroad = digits.startswith(("+", "00"))
+                is_own = len(digits) >= SHORTEST and not DISPATCHERS.fullmatch(digits)
+                is_own = is_own and not is_abroad
+                return self._back(dial, digits) if is_own and self._trunks else None
             case CallParty(service="", number=number):
                 digits = NOT_DIALLED.sub("", self._as_dialled(number))
                 return outward(dial, f"{digits}@rescue-contact")
@@ -154,6 +179,35 @@ class Dialler:
             case _:
                 assert isinstance(dial, CallSeat)
                 return place(dial)
+
+    def _back(self, dial: CallElder, digits: str) -> dict[str, Any]:
+        """The elder's telephone, under the id that the first call had: it is the elder's room."""
+        trunk, shown = self._trunks[dial.attempt % len(self._trunks)]
+        return {
+            "ActionID": dial.id,
+            "Channel": f"PJSIP/{digits}@trunk-{trunk}",
+            "ChannelId": dial.case_id,
+            "CallerID": shown,
+            "Context": "emergency",
+            "Exten": "back",
+            "Priority": "1",
+            "Async": "true",
+            "Timeout": str(ELDER_RINGS_MS),
+            "Variable": [
+                f"CARELINE_CALL={dial.case_id}",
+                "CARELINE_PARTY=elder",
+                f"CARELINE_EFFECT={dial.id}",
+                f"CARELINE_ELDER={digits}",
+            ],
+        }
+
+    async def _let_go(self, done: LetGo) -> None:
+        """Without us the dialplan lets go by itself after a while."""
+        held = f"RESCUE_HELD_{done.case_id}"
+        try:
+            await self._ami.action("Setvar", Variable=held, Value="0")
+        except (AmiRefused, AmiDown, TimeoutError) as cause:
+            logger.info("the rooms of %s are let go later: %s", done.case_id, cause)
 
     def _note_sending(self, dial: str) -> None:
         now = asyncio.get_running_loop().time()

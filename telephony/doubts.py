@@ -70,7 +70,7 @@ class Doubts:
 
     def is_closed(self, case_id: str) -> bool:
         case = self._cases.case(case_id)
-        return case is not None and not emergency.has_elder(case)
+        return case is not None and emergency.is_closed(case)
 
     def _end(self, case_id: str) -> None:
         del self._since[case_id]

@@ -49,6 +49,8 @@ def missed_events(
         call: channel
         for channel in channels
         if (call := variable(channel, "CARELINE_CALL")) and call == channel.get("Uniqueid")
+        # Whom an emergency calls back has the id of a call that has ended before.
+        if variable(channel, "CARELINE_PARTY") != "elder"
     }
     events: list[Event] = [
         CallVanished(case_id=call, at=now) for call in open_calls if call not in first

@@ -24,13 +24,14 @@ from telephony.listings import live_channels, people_in, rooms_of
 from telephony.rescue_events import (
     caller_of,
     elders_in_rooms,
+    is_speaking,
     living_dials,
     people_on,
     rescue_events,
     side_room,
 )
 from telephony.rescue_steps import STALE_S, StepHangs
-from telephony.translate import plain
+from telephony.translate import plain, variable
 from workflows import emergency, leg, role
 from workflows.effects import CancelDial
 from workflows.emergency_facts import Emergency
@@ -40,10 +41,12 @@ from workflows.events import (
     DialFailed,
     DialLost,
     ElderGone,
+    ElderSpoke,
     Event,
     LegOver,
     LegResult,
     Owner,
+    PersonJoined,
     PersonLeft,
     RoomOpened,
 )
@@ -65,7 +68,8 @@ class Rescue:
     """Drains `ami.urgent` for ever. `handle` takes a fact and returns the case after it.
 
     `fate_of` says what Asterisk wrote down about a dial, by its id and when it was asked for;
-    `doubted` is told when a case is in doubt, and when it is no more.
+    `doubted` is told when a case is in doubt, and when it is no more; `speaks` which channel of a
+    case begins to speak, or has stopped: that is shown and kept nowhere.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Rescue:
         fate_of: Callable[[str, datetime], Awaitable[Fate]],
         handle: Callable[[Event], Awaitable[Any]],
         doubted: Callable[[str, bool], None],
+        speaks: Callable[[str, str, bool], None],
         seats: Sequence[str],
         now: Callable[[], datetime],
         zone: tzinfo,
@@ -89,6 +94,7 @@ class Rescue:
         self._seats: Final = seats
         self._now: Final = now
         self._zone: Final = zone
+        self._speaks: Final = speaks
         self._doubts: Final = Doubts(cases, doubted)
         self._adopted: Final[set[str]] = set()
         self._differing: frozenset[tuple[str, frozenset[str]]] = frozenset()
@@ -201,6 +207,9 @@ class Rescue:
         elif event["Event"] == ANEW:
             await self._adopt_all(event["Cases"])
         else:
+            if event["Event"] in ("ConfbridgeTalking", "ConfbridgeLeave"):
+                case_id, leg = variable(event, "CARELINE_CALL"), plain(event.get("Uniqueid"), 120)
+                self._speaks(case_id, leg, is_speaking(event))
             for ours in rescue_events(event):
                 await self._tell(ours)
 
@@ -220,6 +229,9 @@ class Rescue:
         if case is None:
             # The late echo of a case that is closed and put away, or an ordinary call.
             return False
+        if isinstance(event, ElderSpoke):
+            # Told once: what is said after that is nobody's record.
+            return case.spoke_at is None
         if isinstance(event, PersonLeft) and event.is_gone:
             # Leaving the room was told already, mostly: this is the end of the channel.
             return emergency.awaits(case, event) or any(one.leg == event.leg for one in case.people)
@@ -245,13 +257,14 @@ class Rescue:
             return only is None or case_id in only
 
         for case in self._cases.open_cases():
-            if case.id not in there and emergency.has_elder(case) and wanted(case.id):
-                with suppress(StepHangs):
+            if case.id in there or not wanted(case.id):
+                continue
+            with suppress(StepHangs):
+                if emergency.has_elder(case):
                     await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
-            if case.id not in there and wanted(case.id):
                 # Of an elder who has hung up, the helpers may still be talking to A.
-                with suppress(StepHangs):
-                    await self._settle_legs(case.id, channels, sent)
+                await self._settle_legs(case.id, channels, sent)
+                await self._take_up_away(case.id, channels, rooms)
         for case_id in filter(wanted, there):
             if self._doubts.is_closed(case_id):
                 self.doubt(case_id)
@@ -264,6 +277,23 @@ class Rescue:
                 # One case that cannot be taken up keeps no other from it.
                 logger.exception("the emergency %s was not taken up", case_id)
                 self.doubt(case_id)
+
+    async def _take_up_away(self, case_id: str, channels: Channels, rooms: Collection[str]) -> None:
+        """Who of the others is in the rooms of an elder who is called back; and that goes on."""
+        case = self._cases.case(case_id)
+        if case is None or not emergency.is_away(case):
+            return
+        there = people_on(channels, await self._members(case_id, rooms))
+        at, legs = self._now(), {one.leg for one in there}
+        known = {(one.leg, one.moves_to or one.room) for one in case.people}
+        for one in case.people:
+            if one.leg not in legs:
+                await self._handle(PersonLeft(case_id=case_id, at=at, leg=one.leg, is_gone=True))
+        for one in there:
+            if (one.leg, one.room) not in known:
+                await self._handle(PersonJoined(case_id=case_id, at=at, person=one))
+        for dial in emergency.unsent(self._cases.case(case_id) or case):
+            self._dialler.post(dial)
 
     async def _adopt(
         self, case_id: str, channels: Channels, sent: Collection[str], rooms: Collection[str]

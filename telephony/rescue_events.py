@@ -13,6 +13,7 @@ from workflows.events import (
     DialFailed,
     ElderGone,
     ElderLeft,
+    ElderSpoke,
     Event,
     HandedBack,
     LegAnswered,
@@ -34,6 +35,8 @@ STEPS: Final[dict[str, type[TookOver | HandedBack | PrivateTalkOver]]] = {
     "controller": HandedBack,
 }
 PERSONS: Final = ("seat", "contact", "service")
+THE_ELDER: Final = ("caller", "elder")
+"""On the line on which they called, or on one on which they were called back."""
 DIAL: Final = re.compile(r"(?P<case>.+)-(?P<letter>[A-Z])\d+")
 """The id of a dial: its case, its role (`workflows/role.py`) or L for a leg (`workflows/leg.py`),
 and a running number."""
@@ -69,20 +72,44 @@ def rescue_events(ami: AmiEvent) -> tuple[Event, ...]:
     match ami.get("Event"):
         case "UserEvent" if ami.get("UserEvent") == "Rescue":
             return _step(ami)
-        case "ConfbridgeLeave" if variable(ami, "CARELINE_PARTY") == "caller":
+        case "ConfbridgeLeave" if variable(ami, "CARELINE_PARTY") in THE_ELDER:
             return (ElderLeft(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
         case "ConfbridgeJoin" | "ConfbridgeLeave":
             return _in_room(ami)
+        case "ConfbridgeTalking" if variable(ami, "CARELINE_PARTY") in THE_ELDER:
+            return _elder_speaks(ami)
         case "OriginateResponse":
             return _dial_over(ami)
         case "Hangup" if variable(ami, "CARELINE_CALL") == ami.get("Uniqueid"):
-            return (ElderGone(case_id=plain(ami["Uniqueid"]), at=happened_at(ami)),)
+            return _elder_gone(ami)
         case "Hangup" if ami.get("ChannelStateDesc") == "Up":
             return _answered_and_gone(ami)
         case "DialState" | "DialEnd":
             return _leg_rings(ami)
         case _:
             return ()
+
+
+def _elder_gone(ami: AmiEvent) -> tuple[Event, ...]:
+    """The end of the elder's line, and of the call that had brought it if it was one of ours."""
+    case_id, at = plain(ami["Uniqueid"]), happened_at(ami)
+    gone = ElderGone(case_id=case_id, at=at)
+    dial = plain(variable(ami, "CARELINE_EFFECT"), 120)
+    if not is_leg(dial) or ami.get("ChannelStateDesc") != "Up":
+        return (gone,)
+    return LegOver(case_id=case_id, at=at, effect=dial, result=LegResult.SPOKEN), gone
+
+
+def _elder_speaks(ami: AmiEvent) -> tuple[Event, ...]:
+    """Noise has no end, and so it is the end of a sound that tells of speech."""
+    if is_speaking(ami):
+        return ()
+    return (ElderSpoke(case_id=plain(ami.get("Uniqueid")), at=happened_at(ami)),)
+
+
+def is_speaking(ami: AmiEvent) -> bool:
+    """Whether whom this is about begins to speak; they have stopped otherwise."""
+    return plain(ami.get("TalkingStatus")) == "on"
 
 
 def _in_room(ami: AmiEvent) -> tuple[Event, ...]:
@@ -101,14 +128,19 @@ def _leg_rings(ami: AmiEvent) -> tuple[Event, ...]:
     """The telephone of somebody whom a seat has called rings, or is taken up."""
     dial, channel = variable(ami, "CARELINE_EFFECT", "Dest"), plain(ami.get("DestUniqueid"))
     case_id, at = case_of(dial), happened_at(ami)
-    if not channel or not is_leg(dial) or variable(ami, "CARELINE_PARTY", "Dest") not in PERSONS:
+    who = variable(ami, "CARELINE_PARTY", "Dest")
+    if not channel or not is_leg(dial) or who not in (*PERSONS, "elder"):
         return ()
     status = plain(ami.get("DialStatus"))
     if ami["Event"] == "DialState":
         rang = LegRang(case_id=case_id, at=at, effect=dial, channel=channel)
         return (rang,) if status in RINGS else ()
-    answered = LegAnswered(case_id=case_id, at=at, effect=dial, channel=channel)
-    return (answered,) if status == "ANSWER" else ()
+    if status == "ANSWER":
+        return (LegAnswered(case_id=case_id, at=at, effect=dial, channel=channel),)
+    # How a call outside came out, the dialplan tells ([rescue-told]); the elder is called without.
+    result = RESULTS.get(status, LegResult.FAILED)
+    over = LegOver(case_id=case_id, at=at, effect=dial, result=result)
+    return (over,) if who == "elder" else ()
 
 
 def _step(ami: AmiEvent) -> tuple[Event, ...]:
@@ -206,6 +238,8 @@ def elders_in_rooms(channels: Sequence[Mapping[str, Any]], rooms: Sequence[str])
         plain(channel["Uniqueid"])
         for channel in channels
         if variable(channel, "CARELINE_CALL") == channel.get("Uniqueid")
-        and variable(channel, "CARELINE_PARTY") == "caller"
+        and variable(channel, "CARELINE_PARTY") in THE_ELDER
         and (channel.get("Uniqueid") in rooms or plain(channel.get("Context")) == "emergency")
+        # Who is being called back is not there yet.
+        and (variable(channel, "CARELINE_PARTY") == "caller" or channel["ChannelStateDesc"] == "Up")
     )

@@ -195,7 +195,9 @@ class Translator:
     @staticmethod
     def _is_first_channel(ami: AmiEvent) -> bool:
         call = variable(ami, "CARELINE_CALL")
-        return bool(call) and call == ami.get("Uniqueid")
+        # An elder who was called back in an emergency has the id of a call that has ended before.
+        is_back = variable(ami, "CARELINE_PARTY") == "elder"
+        return bool(call) and call == ami.get("Uniqueid") and not is_back
 
     def _user_event(self, ami: AmiEvent) -> tuple[Event, ...]:
         call = plain(ami.get("Call"))

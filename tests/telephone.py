@@ -127,6 +127,12 @@ class Leg:
             )
             assert answer["Response"] == "Success", answer
 
+    def falls_silent(self) -> None:
+        """Stop the tone, and go on sending silence."""
+        action, channel = self._observer.action, self._channel()
+        action("Setvar", Channel=channel, Variable="TONE", Value="0")
+        action("Redirect", Channel=channel, Context="talk", Exten="s", Priority="1")
+
     def _channel(self) -> str:
         return self._observer.wait_for("Newchannel", Uniqueid=self.uniqueid)["Channel"]
 

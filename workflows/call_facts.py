@@ -192,6 +192,9 @@ def record(call: Call, event: Event) -> Call:
             return record_ring(call, event)
         case SeatMissed():
             return without_ringing(call, event.leg)
+        case SeatAnswered() if has_ended_before(call, event):
+            # A seat comes to an elder who was called back: this call reached nobody all the same.
+            return call
         case SeatAnswered() | PartyAnswered():
             return record_answer(call, event)
         case DialEnded():
@@ -200,6 +203,11 @@ def record(call: Call, event: Event) -> Call:
             return record_leg_end(without_ringing(call, event.leg), event)
         case _:
             return record_aftermath(call, event)
+
+
+def has_ended_before(call: Call, event: Event) -> bool:
+    """Whether the call's end is certain, and was before this."""
+    return call.ended_at is not None and not call.ended_uncertain and call.ended_at < event.at
 
 
 def record_aftermath(call: Call, event: Event) -> Call:

@@ -31,7 +31,7 @@ LIVES: Final = {
 
 
 class PartyKind(Enum):
-    """What somebody who can be called in an emergency is."""
+    """What somebody who is called in an emergency is; the elder is, when their line is gone."""
 
     AMBULANCE = "ambulance"
     FIRE = "fire"
@@ -44,6 +44,7 @@ class PartyKind(Enum):
     HOSPITAL = "hospital"
     PROPERTY = "property"
     OTHER = "other"
+    ELDER = "elder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -153,12 +153,13 @@ class RenewContacts(Command):
 
 class Mark(Enum):
     """What a seat ticks on a leg: they know where to go, they are on the way, they are there, and
-    the elder was told of it (EMG-06, EMG-10)."""
+    the elder was told of it (EMG-06, EMG-10); or they know that no help is needed (NRS-07)."""
 
     TOLD = "told"
     ON_THE_WAY = "on the way"
     ARRIVED = "arrived"
     ELDER_TOLD = "elder told"
+    CALLED_OFF = "called off"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +218,21 @@ class MarkLeg(Command):
     leg: str
     mark: Mark
     is_so: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmSafe(Command):
+    """The elder has said to a seat that no help is needed (NRS-07): nobody calls back any more. Not
+    `is_so` takes it back, for as long as the elder is on the line."""
+
+    is_so: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopCallingBack(Command):
+    """The elder is not called any more, for this reason (NRS-06)."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,23 @@ class CallParty(Dial):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CallElder(Dial):
+    """Call the elder back at `number`. `id` is that of the leg: the channel has the case's own id,
+    as the elder's first one had, so that the room is the elder's again. `attempt` counts from 0:
+    each goes by another carrier."""
+
+    number: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo(Act):
+    """Nobody waits for the elder any more: who is alone in the rooms is not kept there."""
+
+    case_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelDial(Act):
     """Stop the dial with this id if it still rings; harmless when it is repeated."""
 

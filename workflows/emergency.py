@@ -1,10 +1,11 @@
-"""The emergency: an elder in a room, and who is with them (first rules; the whole rescue follows).
+"""The emergency: an elder in a room, and who is with them.
 
 The case begins when the elder is in the room, and its id is the call's. Composed of small tables:
-its life (alone, accompanied, closed) and the roles A and B (`workflows/role.py`). An elder is alone
-for as long as no seat is with them: a contact in the room is welcome, and helps, but is nobody of
-the centre. While the case is open each role has a seat, or one is asked, or there is an alarm, or
-the dialplan acts alone.
+its life (alone, accompanied, away, closed), the roles A and B (`workflows/role.py`), and the
+calling back of an elder whose line is gone (`workflows/call_back.py`). An elder is alone for as
+long as no seat is with them: a contact in the room is welcome, and helps, but is nobody of the
+centre. While the elder is there each role has a seat, or one is asked, or there is an alarm, or the
+dialplan acts alone.
 """
 
 from __future__ import annotations
@@ -14,25 +15,28 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final, TypeAlias
 
-from workflows import closing, leg, message, messages, rescue_work, role
+from workflows import call_back, closing, leg, message, messages, rescue_work, role
 from workflows.commands import (
     CallAgain,
     CallParties,
     ChooseCard,
     ChoosePlan,
     CloseCase,
+    ConfirmSafe,
     DropLeg,
     FollowUp,
     MarkLeg,
     MovePerson,
     Mute,
     SendCard,
+    StopCallingBack,
     TalkPrivately,
     TickStep,
     WriteNote,
     WriteRecord,
 )
 from workflows.effects import (
+    CallElder,
     CallParty,
     CallSeat,
     Effect,
@@ -59,10 +63,12 @@ from workflows.events import (
     DialAttempted,
     DialFailed,
     DialLost,
+    ElderCalledAgain,
     ElderGone,
     ElderHeard,
     ElderLeft,
     ElderSilent,
+    ElderSpoke,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -79,6 +85,7 @@ from workflows.events import (
 )
 from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
 from workflows.order import CALL_BACK
+from workflows.plan import Kind
 from workflows.role import Role
 
 ROLES: Final = ("A", "B")
@@ -87,6 +94,10 @@ NOBODY_S: Final = 28
 """After so long without a seat the dialplan is let act too. It needs two seconds to see that, and
 then rings every free phone and the elder's contacts (K: contacts after 30 s).
 """
+NO_SPEECH: Final = "no speech"
+NO_SPEECH_S: Final = 8
+"""After so long without a word to the seat who is there, an elder is taken for one who cannot
+answer (NRS-01)."""
 UNREACHED: Final = "unreached"
 HAND_BACK_S: Final = 3
 """The dialplan hands back within a quarter of a second of our sign of life."""
@@ -95,9 +106,13 @@ HAND_BACK_S: Final = 3
 class Trigger(Enum):
     LOOKED = "looked at anew"
     SEAT = "a seat is there"
+    NO_SPEECH = "a seat is there, and has heard nothing said"
     NO_SEAT = "no seat is there"
     NOBODY_CAME = "nobody came"
+    ELDER_LOST = "elder gone, and to be called back"
     ELDER_GONE = "elder gone"
+    GIVEN_UP = "somebody knows how the elder is"
+    STILL_AWAY = "the elder is away still"
     CALL_KEPT = "the call's own record has its end"
 
 
@@ -108,13 +123,16 @@ CaseOutcome: TypeAlias = Outcome[Emergency]
 
 
 def classify(case: Emergency, event: Event) -> Trigger:
-    """Say what the event means for the case's life."""
+    """Say what the event means for the case's life, after the case has taken note of it."""
+    if case.state is State.AWAY and not isinstance(event, RoomOpened | CaseFound):
+        return Trigger.GIVEN_UP if call_back.is_given_up(case) else Trigger.STILL_AWAY
     if isinstance(event, ElderGone):
-        return Trigger.ELDER_GONE
+        return Trigger.ELDER_LOST if call_back.is_lost(case, event) else Trigger.ELDER_GONE
     if isinstance(event, CallKept):
         return Trigger.CALL_KEPT
     if with_elder(case):
-        return Trigger.SEAT
+        is_due = isinstance(event, EmergencyTimerFired) and event.name == NO_SPEECH
+        return Trigger.NO_SPEECH if is_due else Trigger.SEAT
     match event:
         case RoomOpened() | CaseFound() | HandedBack() | TookOver():
             return Trigger.LOOKED
@@ -130,15 +148,17 @@ def classify(case: Emergency, event: Event) -> Trigger:
 def classify_role(case: Emergency, one: Role, leg: str, event: Event) -> role.Trigger:
     """Say what the event means for a role, which the seat on `leg` has, if that is not empty.
 
-    The case has taken note of the event already.
+    The case has taken note of the event already, and its life too.
     """
     ours = case.owner is Owner.CONTROLLER
     is_newest = getattr(event, "effect", "") == one.dial
     match event:
-        case ElderGone():
+        case _ if case.state is State.CLOSED:
             return role.Trigger.CASE_OVER
         case _ if leg:
             return role.Trigger.TAKEN
+        case _ if case.state is State.AWAY:
+            return role.Trigger.ELDER_AWAY
         case PersonJoined(person=person) if one.dial and person.effect == one.dial:
             is_now = ours and case.elder_is_in
             return role.Trigger.PASSED_ON if is_now else role.Trigger.PASSED_ON_NOT_NOW
@@ -229,8 +249,27 @@ def leave(case: Emergency, event: Event) -> CaseOutcome:
 
 
 def arrive(case: Emergency, event: Event) -> CaseOutcome:
-    stops = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
-    return replace(case, is_left=False, alone_since=None, was_reached=True), stops
+    effects: tuple[Effect, ...] = (StopTimer(name=NOBODY_CAME), EndAlarm(key=alarm_of(case)))
+    if case.spoke_at is None:
+        effects += (StartTimer(name=NO_SPEECH, after_s=NO_SPEECH_S),)
+    return replace(case, is_left=False, alone_since=None, was_reached=True), effects
+
+
+def miss_speech(case: Emergency, event: Event) -> CaseOutcome:
+    """The elder is on the line and says nothing to the seat who is there: that is an emergency by
+    itself, and its plan is the one for no response, unless a seat has chosen another (NRS-01)."""
+    if case.spoke_at is not None:
+        return case, ()
+    kind = case.kind or Kind.NO_RESPONSE.value
+    return replace(case, is_speechless=True, kind=kind), ()
+
+
+def lose(case: Emergency, event: Event) -> CaseOutcome:
+    """The elder is to be called back; who of the seats is there stays."""
+    effects = (
+        StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE), EndAlarm(key=alarm_of(case)),
+    )  # fmt: skip
+    return replace(case, is_left=False, alone_since=None), effects
 
 
 def close(case: Emergency, event: Event) -> CaseOutcome:
@@ -245,7 +284,15 @@ def close(case: Emergency, event: Event) -> CaseOutcome:
     is_unreached = event.uncertain or not case.was_reached
     if is_unreached:
         effects += (RaiseAlarm(key=unreached_of(case), kind=CALL_BACK, text=case.id),)
-    return replace(case, people=(), is_unreached=is_unreached), effects
+    closed_at = max(event.at, case.opened_at)
+    return replace(case, people=(), closed_at=closed_at, is_unreached=is_unreached), effects
+
+
+def give_up(case: Emergency, event: Event) -> CaseOutcome:
+    """A person's word has ended it, so that nobody is to be reminded of an elder not reached. Who
+    is in the rooms may talk on."""
+    # A clock can be set back during an emergency.
+    return replace(case, closed_at=max(event.at, case.opened_at)), ()
 
 
 def give_over(case: Emergency, event: Event) -> CaseOutcome:
@@ -259,19 +306,33 @@ TABLE: Final[Table[State, Trigger, Emergency]] = {
     State.ALONE: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
         Trigger.SEAT:        Rule(State.ACCOMPANIED, arrive),
+        Trigger.NO_SPEECH:   Rule(State.ACCOMPANIED, arrive),
         Trigger.NO_SEAT:     Rule(State.ALONE),
         Trigger.NOBODY_CAME: Rule(State.ALONE, leave),
+        Trigger.ELDER_LOST:  Rule(State.AWAY, lose),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+        Trigger.GIVEN_UP:    Rule(State.ALONE),
+        Trigger.STILL_AWAY:  Rule(State.ALONE),
         Trigger.CALL_KEPT:   Rule(State.ALONE),
     },
     State.ACCOMPANIED: {
         Trigger.LOOKED:      Rule(State.ALONE, look),
         Trigger.SEAT:        Rule(State.ACCOMPANIED),
+        Trigger.NO_SPEECH:   Rule(State.ACCOMPANIED, miss_speech),
         Trigger.NO_SEAT:     Rule(State.ALONE, look),
         # A timer that was due in the moment in which a seat came and left again.
         Trigger.NOBODY_CAME: Rule(State.ALONE, look),
+        Trigger.ELDER_LOST:  Rule(State.AWAY, lose),
         Trigger.ELDER_GONE:  Rule(State.CLOSED, close),
+        Trigger.GIVEN_UP:    Rule(State.ACCOMPANIED),
+        Trigger.STILL_AWAY:  Rule(State.ACCOMPANIED),
         Trigger.CALL_KEPT:   Rule(State.ACCOMPANIED),
+    },
+    # Called back again and again; only the elder, or a person's word, ends that.
+    State.AWAY: dict.fromkeys(Trigger, Rule(State.AWAY, nothing)) | {
+        Trigger.LOOKED:      Rule(State.ALONE, look),
+        Trigger.SEAT:        Rule(State.ACCOMPANIED, arrive),
+        Trigger.GIVEN_UP:    Rule(State.CLOSED, give_up),
     },
     # The others hang up after the elder; nothing is asked for any more.
     State.CLOSED: dict.fromkeys(Trigger, Rule(State.CLOSED, nothing)) | {
@@ -302,21 +363,28 @@ def step(case: Emergency, event: Event) -> CaseOutcome:
     if not case.roles:
         # It was opened by a Careline that knew one role only.
         case = replace(case, roles=open_roles(case.id))
-    noted = record(case, event)
+    noted, work = rescue_work.step(record(case, event), event)
+    silence = tell_of_silence(noted, event)
     life = rule_for(TABLE, noted.state, classify(noted, event), event)
     after, effects = life.action(noted, event)
+    after = replace(after, state=life.to)
     has, roles = seated(noted), []
     for one in noted.roles:
         leg = has.get(one.name, "")
-        part = rule_for(role.TABLE, one.state, classify_role(noted, one, leg, event), event)
+        part = rule_for(role.TABLE, one.state, classify_role(after, one, leg, event), event)
         moved, asked = part.action(replace(one, leg=leg), event)
         roles.append(replace(moved, state=part.to))
         effects += asked
     texts, asked_for = messages.told(noted.messages, event)
-    effects += asked_for
-    after = replace(after, state=life.to, roles=tuple(roles), messages=texts)
-    after, work = rescue_work.step(after, event)
-    return after, (*effects, *tell_of_silence(noted, event), *work)
+    after = replace(after, roles=tuple(roles), messages=texts)
+    after, calls = call_back.step(
+        after, event, is_away=life.to is State.AWAY, is_closed=life.to is State.CLOSED
+    )
+    if life.to is State.CLOSED:
+        after, moves = rescue_work.close_rooms(after, event)
+    else:
+        after, moves = rescue_work.keep_company(after)
+    return after, (*effects, *asked_for, *silence, *work, *calls, *moves)
 
 
 def is_over(case: Emergency) -> bool:
@@ -331,7 +399,7 @@ def is_over(case: Emergency) -> bool:
 # ── for those who carry it out ────────────────────────────────────────────────────────────────
 
 
-def unsent(case: Emergency) -> tuple[CallSeat | CallParty, ...]:
+def unsent(case: Emergency) -> tuple[CallSeat | CallParty | CallElder, ...]:
     """What was asked for and was never sent: it is safe to send it."""
     seats_asked = (
         role.request(one)
@@ -354,7 +422,7 @@ def is_wanted(case: Emergency, effect: Effect) -> bool:
     return is_for_role or any(
         one.state is leg.State.ASKED and not one.is_dropped and one.id == effect.id
         for one in case.legs
-        if isinstance(effect, CallParty)
+        if isinstance(effect, CallParty | CallElder)
     )
 
 
@@ -370,9 +438,19 @@ def awaited_dials(case: Emergency) -> set[str]:
     return of_roles | {one.id for one in case.legs if leg.is_open(one)}
 
 
+def is_closed(case: Emergency) -> bool:
+    """Whether the elder is gone for good, and nobody calls them back."""
+    return case.state is State.CLOSED
+
+
+def is_away(case: Emergency) -> bool:
+    """Whether the elder's line is gone, and they are called back."""
+    return case.state is State.AWAY
+
+
 def has_elder(case: Emergency) -> bool:
     """Whether the elder's line is still open, as far as the case knows."""
-    return case.state is not State.CLOSED
+    return case.state in (State.ALONE, State.ACCOMPANIED)
 
 
 def awaits(case: Emergency, event: PersonLeft) -> bool:
@@ -402,7 +480,9 @@ PROCESS: Final = Process(
         ElderLeft,
         ElderSilent,
         ElderHeard,
+        ElderSpoke,
         ElderGone,
+        ElderCalledAgain,
         CallKept,
         DialAttempted,
         DialAnswered,
@@ -424,6 +504,8 @@ PROCESS: Final = Process(
         ChoosePlan,
         TickStep,
         ChooseCard,
+        ConfirmSafe,
+        StopCallingBack,
         WriteRecord,
         CloseCase,
         FollowUp,

@@ -11,10 +11,12 @@ from workflows.card import Card
 from workflows.closing import NOT_BEGUN, Closing
 from workflows.events import (
     CaseFound,
+    ElderCalledAgain,
     ElderGone,
     ElderHeard,
     ElderLeft,
     ElderSilent,
+    ElderSpoke,
     EmergencyTimerFired,
     Event,
     HandedBack,
@@ -65,7 +67,39 @@ class Tick:
 class State(Enum):
     ALONE = "alone"
     ACCOMPANIED = "accompanied"
+    AWAY = "away"
     CLOSED = "closed"
+
+
+class CallBackState(Enum):
+    NONE = "none"
+    DUE = "due"
+    CALLING = "calling"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallBack:
+    """The calling back of an elder whose line is gone (`workflows/call_back.py`).
+
+    `since`: when it was lost, while it is; `calls`: how often the elder was called in this case.
+    `safe_at` and `safe_by`: the elder has said to a seat that no help is needed. `stopped_at`,
+    `stopped_by`, `reason`: somebody answers for ending the calling. `other`: the emergency in which
+    the elder is, who has called again. Times are aware UTC.
+    """
+
+    state: CallBackState = CallBackState.NONE
+    since: datetime | None = None
+    calls: int = 0
+    safe_at: datetime | None = None
+    safe_by: str = ""
+    stopped_at: datetime | None = None
+    stopped_by: str = ""
+    reason: str = ""
+    other: str = ""
+
+
+NOT_BEGUN_TO_CALL: Final = CallBack()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +109,8 @@ class Emergency:
     `alone_since`: since when no seat has been with the elder; None while one is.
     `elder_is_in`: the elder is in the room itself, and not on the way back into it.
     `silent_since`: since when nothing has come in on the elder's line; None while something does.
+    `spoke_at`: when the elder first spoke on the line that there is; `is_speechless`: a seat has
+    been with the elder for a while and has heard nothing said (NRS-01).
     `roles`: in the order in which seats get them; the first to come is the first of them (K28).
     `was_reached`: a seat has been with the elder.
     `is_unreached`: it is closed, nobody is known to have helped, and only this case says so yet.
@@ -93,6 +129,8 @@ class Emergency:
     alone_since: datetime | None = None
     elder_is_in: bool = True
     silent_since: datetime | None = None
+    spoke_at: datetime | None = None
+    is_speechless: bool = False
     people: tuple[Person, ...] = ()
     closed_at: datetime | None = None
     was_reached: bool = False
@@ -111,6 +149,7 @@ class Emergency:
     closing: Closing = NOT_BEGUN
     news_at: datetime | None = None
     reminded: tuple[str, ...] = ()
+    call_back: CallBack = NOT_BEGUN_TO_CALL
 
 
 # ── noting facts ──────────────────────────────────────────────────────────────────────────────
@@ -127,10 +166,14 @@ def record(case: Emergency, event: Event) -> Emergency:
             return replace(case, elder_is_in=True, caller=case.caller or event.caller)
         case ElderLeft():
             return replace(case, elder_is_in=False)
+        case ElderCalledAgain(other=other):
+            return replace(case, call_back=replace(case.call_back, other=other))
         case ElderSilent(since=since):
             return replace(case, silent_since=since)
         case ElderHeard():
             return replace(case, silent_since=None)
+        case ElderSpoke():
+            return replace(case, spoke_at=case.spoke_at or event.at, is_speechless=False)
         case PersonJoined(person=person):
             others = tuple(one for one in case.people if one.leg != person.leg)
             return with_people(case, (*others, on_the_way(case, person)), event.at)
@@ -143,10 +186,9 @@ def record(case: Emergency, event: Event) -> Emergency:
         case EmergencyTimerFired(name=name) if name == HAND_BACK_DUE and not case.is_left:
             # Whatever keeps the dialplan from handing back, the elder does not wait for it.
             return replace(case, owner=Owner.CONTROLLER)
-        case ElderGone() if case.closed_at is None:
-            # A clock can be set back during an emergency.
-            closed_at = max(event.at, case.opened_at)
-            return replace(case, closed_at=closed_at)
+        case ElderGone():
+            # Who answers when called back and says nothing is no better known than before.
+            return replace(case, elder_is_in=False, spoke_at=None, is_speechless=False)
         case _:
             return case
 
@@ -208,3 +250,9 @@ def seated(case: Emergency) -> dict[str, str]:
         asked = [role for role in vacant if person.effect and role.dial == person.effect]
         has[(asked if has and asked else vacant)[0].name] = leg
     return has
+
+
+def card_of(case: Emergency) -> Card | None:
+    """The elder's card: the one that a seat has chosen, or the first."""
+    chosen = (card for card in case.cards if card.uid == case.chosen)
+    return next(chosen, case.cards[0] if case.cards else None)

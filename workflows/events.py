@@ -364,14 +364,32 @@ class ElderLeft(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElderGone(Event):
-    """The elder's channel is gone. `uncertain`: when it ended was not seen."""
+    """The elder's channel is gone. `uncertain`: when it ended was not seen.
+
+    `back_in_s`: after so many seconds the elder is called back, unless somebody knows how they are;
+    None when this centre calls nobody back.
+    """
 
     uncertain: bool = False
+    back_in_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElderCalledAgain(Event):
+    """The elder whom this case calls back has called by themselves: `other` is that emergency."""
+
+    other: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallKept(Event):
     """The end of the elder's call is in the database, and with it who is to be called back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElderSpoke(Event):
+    """Something was said on the elder's line, for the first time since it was taken up: a sound as
+    loud as a voice that came and went. Noise that stays is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

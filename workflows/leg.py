@@ -35,6 +35,7 @@ from workflows.events import (
     LegRecorded,
     LegResult,
     PersonJoined,
+    RoomOpened,
 )
 from workflows.machine import Outcome, Rule, Table, nothing, rule_for
 
@@ -73,7 +74,8 @@ class Leg:
 
     Asked, ringing, answered, told and arrived are times, aware UTC: `told_at` when they knew where
     to go and why, `on_the_way_at` and `arrived_at` as they said, `elder_told_at` when B had told
-    the elder of the last of these. `is_dropped`: a seat wants it to end.
+    the elder of the last of these, `called_off_at` when they knew that no help is needed after
+    all. `is_dropped`: a seat wants it to end.
     """
 
     id: str
@@ -94,6 +96,7 @@ class Leg:
     on_the_way_at: datetime | None = None
     arrived_at: datetime | None = None
     elder_told_at: datetime | None = None
+    called_off_at: datetime | None = None
     ended_at: datetime | None = None
     result: LegResult | None = None
     is_dropped: bool = False
@@ -139,7 +142,7 @@ def classify(leg: Leg, event: Event) -> Trigger:
             return Trigger.RANG
         case LegAnswered():
             return Trigger.ANSWERED
-        case PersonJoined():
+        case PersonJoined() | RoomOpened():
             return Trigger.JOINED
         case DialAttempted():
             return Trigger.SENT
@@ -182,11 +185,11 @@ def answer(leg: Leg, event: Event) -> LegOutcome:
 
 
 def join(leg: Leg, event: Event) -> LegOutcome:
-    assert isinstance(event, PersonJoined)
+    assert isinstance(event, PersonJoined | RoomOpened)
     ends = certain(leg)
     leg = replace(
         leg,
-        channel=event.person.leg,
+        channel=event.person.leg if isinstance(event, PersonJoined) else event.case_id,
         answered_at=leg.answered_at or event.at,
         joined_at=leg.joined_at or event.at,
     )
@@ -248,6 +251,12 @@ def result_of(leg: Leg, event: Event) -> LegResult:
     return event.result if isinstance(event, LegOver) else LegResult.FAILED
 
 
+def correct(leg: Leg, event: Event) -> LegOutcome:
+    """That it failed was heard first, and only now how: that it was busy, for example."""
+    is_news = leg.result is LegResult.FAILED and isinstance(event, LegOver)
+    return (replace(leg, result=result_of(leg, event)) if is_news else leg), ()
+
+
 def keep(leg: Leg, event: Event) -> LegOutcome:
     assert isinstance(event, LegRecorded)
     return replace(leg, is_recording_due=False, file=event.file, seconds=event.seconds), ()
@@ -305,7 +314,11 @@ TABLE: Final[Table[State, Trigger, Leg]] = {
         WITHDRAWN = Rule(State.OVER, withdraw),
         ENDED    = END,
     ),
-    State.OVER: rows(State.OVER, RECORDED=Rule(State.OVER, keep)),
+    State.OVER: rows(
+        State.OVER,
+        RECORDED = Rule(State.OVER, keep),
+        ENDED    = Rule(State.OVER, correct),
+    ),
 }
 # fmt: on
 

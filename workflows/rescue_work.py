@@ -10,15 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from workflows import closing, message, messages
+from workflows import call_back, closing, message, messages
 from workflows import leg as legs
-from workflows.card import RESCUE, Card, Party, read_out
+from workflows.card import RESCUE, Party, PartyKind, read_out
 from workflows.commands import (
     CallParties,
     ChooseCard,
     ChoosePlan,
     CloseCase,
     Command,
+    ConfirmSafe,
     DropLeg,
     FollowUp,
     LeaveMessage,
@@ -27,13 +28,22 @@ from workflows.commands import (
     MovePerson,
     Mute,
     SendCard,
+    StopCallingBack,
     TalkPrivately,
     TickStep,
     WriteNote,
     WriteRecord,
 )
-from workflows.effects import CallParty, Effect, EndAlarm, MovePeople, MutePerson, RaiseAlarm
-from workflows.emergency_facts import Emergency, Note, State, Tick, with_elder
+from workflows.effects import (
+    CallElder,
+    CallParty,
+    Effect,
+    EndAlarm,
+    MovePeople,
+    MutePerson,
+    RaiseAlarm,
+)
+from workflows.emergency_facts import Emergency, Note, State, Tick, card_of, with_elder
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CardsRead,
@@ -51,6 +61,7 @@ from workflows.events import (
     Person,
     PersonJoined,
     PrivateTalkOver,
+    RoomOpened,
 )
 from workflows.leg import ELDERS, ROOMS, SIDE, Leg
 from workflows.machine import Outcome
@@ -72,14 +83,11 @@ Done = Outcome[Emergency]
 
 def step(case: Emergency, event: Event) -> Done:
     """The case after the event, as far as the seats' work goes. Raises NotAllowed, NotFound."""
-    if isinstance(event, Command):
-        case, effects = carry_out(case, event)
-        news, ends = told(case, event)
-        case, effects = news, (*effects, *ends)
-    else:
-        case, effects = take_in(case, event)
-    case, moves = keep_company(case)
-    return case, (*effects, *moves)
+    if not isinstance(event, Command):
+        return take_in(case, event)
+    case, effects = carry_out(case, event)
+    case, ends = told(case, event)
+    return case, (*effects, *ends)
 
 
 def told(case: Emergency, wish: Command) -> Done:
@@ -103,7 +111,7 @@ def take_in(case: Emergency, event: Event) -> Done:
         case PrivateTalkOver():
             return replace(case, private_since=None), ()
         case ElderGone():
-            return elder_gone(case, event)
+            return replace(case, private_since=None), ()
         case CardsRead(cards=cards):
             return replace(case, cards=cards), ()
         case LegRang() | LegAnswered() | LegOver() | DialAttempted() | DialFailed() | DialLost():
@@ -112,8 +120,12 @@ def take_in(case: Emergency, event: Event) -> Done:
             return move_leg(case, person.effect, event)
         case LegRecorded(leg=leg):
             return move_leg(case, leg, event)
+        case RoomOpened():
+            return elder_back(case, event)
         case CaseFound(people=people):
-            return found(case, event, people)
+            case, effects = found(case, event, people)
+            case, more = elder_back(case, RoomOpened(case_id=case.id, at=event.at))
+            return case, (*effects, *more)
         case CaseOverdue(what=what):
             alarm = RaiseAlarm(key=reminder_of(case, what), kind=what, text=case.id)
             return replace(case, reminded=(*case.reminded, what)), (alarm,)
@@ -121,14 +133,20 @@ def take_in(case: Emergency, event: Event) -> Done:
             return case, ()
 
 
-def elder_gone(case: Emergency, event: ElderGone) -> Done:
+def close_rooms(case: Emergency, event: Event) -> Done:
     """Who was asked for and not called yet cannot be any more: that is said, and not left open."""
     effects: list[Effect] = []
     for leg in case.legs:
-        moved, asked = legs.take(leg, event)
+        moved, asked = legs.take(leg, ElderGone(case_id=case.id, at=event.at))
         case = with_leg(case, moved)
         effects += asked
-    return replace(case, private_since=None), tuple(effects)
+    return case, tuple(effects)
+
+
+def elder_back(case: Emergency, event: RoomOpened) -> Done:
+    """The call to the elder that is under way, if there is one, has brought them into the room."""
+    calls = call_back.current(case)
+    return move_leg(case, calls.id, event) if calls else (case, ())
 
 
 def move_leg(case: Emergency, leg_id: str, event: Event) -> Done:
@@ -157,8 +175,14 @@ def carry_out(case: Emergency, wish: Command) -> Done:
     match wish:
         case CallParties():
             return call_parties(case, wish)
+        case ConfirmSafe():
+            return replace(case, call_back=call_back.confirm(case, wish)), ()
+        case StopCallingBack():
+            return replace(case, call_back=call_back.stop(case, wish)), ()
         case DropLeg():
             known = leg_or_error(case, wish.leg)
+            if known.kind is PartyKind.ELDER:
+                raise NotAllowed("nobody hangs up on the elder; say that the elder is safe")
             moved, effects = legs.take(known, wish)
             return with_leg(case, moved), effects
         case SendCard():
@@ -171,7 +195,10 @@ def carry_out(case: Emergency, wish: Command) -> Done:
             since = (case.private_since or wish.at) if is_so else None
             return replace(case, private_since=since), ()
         case MarkLeg():
-            return with_leg(case, marked(leg_or_error(case, wish.leg), wish)), ()
+            known = leg_or_error(case, wish.leg)
+            if known.kind is PartyKind.ELDER:
+                raise NotFound(f"this case has no call {wish.leg!r} for help")
+            return with_leg(case, marked(known, wish)), ()
         case WriteNote():
             return write_note(case, wish), ()
         case ChoosePlan():
@@ -208,7 +235,7 @@ def call_parties(case: Emergency, wish: CallParties) -> Done:
     return case, ()
 
 
-def call_one(case: Emergency, party: Party, wish: CallParties) -> tuple[Emergency, CallParty]:
+def call_one(case: Emergency, party: Party, wish: CallParties) -> tuple[Emergency, Effect]:
     if len(case.legs) >= MAX_LEGS:
         raise NotAllowed(f"this case has {MAX_LEGS} calls; call from the telephone of your seat")
     is_service = party.kind in legs.SERVICES
@@ -283,6 +310,8 @@ def marked(leg: Leg, wish: MarkLeg) -> Leg:
             return replace(leg, arrived_at=at, elder_told_at=None)
         case Mark.ELDER_TOLD:
             return replace(leg, elder_told_at=at)
+        case Mark.CALLED_OFF:
+            return replace(leg, called_off_at=at)
 
 
 def write_note(case: Emergency, wish: WriteNote) -> Emergency:
@@ -314,7 +343,7 @@ def close(case: Emergency, wish: WriteRecord | CloseCase | FollowUp) -> Done:
     has asked after the elder leaves a message that never came as it is."""
     if isinstance(wish, CloseCase):
         if case.state is not State.CLOSED:
-            raise NotAllowed("the elder is on the line still; the case is closed after that")
+            raise NotAllowed("the elder is on the line, or called back; it is closed after that")
         if living := [one.name for one in case.legs if legs.is_open(one)]:
             raise NotAllowed(f"{living[0]} rings or talks still; end that call first")
     case = replace(case, closing=closing.step(case.closing, wish))
@@ -345,7 +374,7 @@ def keep_company(case: Emergency) -> Done:
     """When the last seat leaves the elder, those aside come in, with everybody they talk to; and
     when A is gone, so does whoever A talked to: they are not left to the music."""
     aside = tuple(one for one in case.people if (one.moves_to or one.room) == SIDE)
-    if case.state is State.CLOSED or not aside:
+    if case.state in (State.AWAY, State.CLOSED) or not aside:
         return case, ()
     has_seat = any(one.party == "seat" for one in aside)
     has_leader = bool(case.roles and case.roles[0].leg)
@@ -368,12 +397,6 @@ def moved(case: Emergency, who: Sequence[Person], room: str) -> Done:
 # ── reading a case ────────────────────────────────────────────────────────────────────────────
 
 
-def card_of(case: Emergency) -> Card | None:
-    """The elder's card: the one that a seat has chosen, or the first."""
-    chosen = (card for card in case.cards if card.uid == case.chosen)
-    return next(chosen, case.cards[0] if case.cards else None)
-
-
 def parties_of(case: Emergency) -> tuple[Party, ...]:
     """Whom one can call, in the order in which they stand on the card."""
     card = card_of(case)
@@ -382,7 +405,9 @@ def parties_of(case: Emergency) -> tuple[Party, ...]:
     return (*(one for one in RESCUE if one.kind not in kinds), *on_card)
 
 
-def request(case: Emergency, leg: Leg) -> CallParty:
+def request(case: Emergency, leg: Leg) -> CallParty | CallElder:
+    if leg.kind is PartyKind.ELDER:
+        return call_back.request(case, leg)
     card = card_of(case)
     return legs.call(case.id, card.site if card else "", leg)
 

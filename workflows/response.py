@@ -67,6 +67,9 @@ def ranked(case: Emergency) -> Sequence[Response]:
     """Who came, the quickest first; then who answered; then those of whom nothing was heard."""
     by_party: dict[str, list[Leg]] = {}
     for leg in case.legs:
+        # The elder is no helper.
+        if leg.kind is PartyKind.ELDER:
+            continue
         by_party.setdefault(leg.party, []).append(leg)
     found = [
         Response(

@@ -62,6 +62,7 @@ class Trigger(Enum):
     PASSED_ON = "who came has another role"
     PASSED_ON_NOT_NOW = "who came has another role, and the dialplan acts"
     NOT_NOW = "the dialplan acts, or the elder is not there"
+    ELDER_AWAY = "the elder is away"
     CASE_OVER = "case over"
     NOTHING_NEW = "nothing new"
 
@@ -252,11 +253,22 @@ def close(role: Role, event: Event) -> RoleOutcome:
     )
 
 
+def rest(role: Role, event: Event) -> RoleOutcome:
+    """Nobody is asked to come to an elder who is not there; who was asked is told so."""
+    asked = role.state in (State.ASKED, State.COMING, State.UNCERTAIN)
+    return replace(role, vacant_since=None), (
+        *settle(role),
+        *((withdrawal(role.dial),) if asked else ()),
+    )
+
+
 # Every row that is not named leaves the role as it is: late news of an older asking.
 def rows(state: State, **named: Rule[State, Role]) -> dict[Trigger, Rule[State, Role]]:
     stays: dict[Trigger, Rule[State, Role]] = dict.fromkeys(Trigger, Rule(state, nothing))
     if state not in (State.FILLED, State.OVER):
         stays[Trigger.STILL_MISSING] = Rule(state, show_missing)
+    if state is not State.OVER:
+        stays[Trigger.ELDER_AWAY] = Rule(State.OPEN, rest if state is not State.OPEN else nothing)
     return stays | {Trigger[name]: rule for name, rule in named.items()}
 
 

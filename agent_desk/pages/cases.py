@@ -19,14 +19,14 @@ from agent_desk.wishes import Refused
 from sql.models import CallRecord, Elder
 from sql.queries import calls, cases, elders, people, plans
 from workflows import closing, leg, response
-from workflows.card import Card, where
+from workflows.card import Card, PartyKind, where
 from workflows.commands import CloseCase, FollowUp, WriteRecord
-from workflows.emergency_facts import Emergency
+from workflows.emergency_facts import Emergency, card_of
 from workflows.emergency_facts import State as Life
 from workflows.errors import NotFound
 from workflows.events import CaseOutcome
+from workflows.leg import Leg
 from workflows.plan import Kind
-from workflows.rescue_work import card_of
 from workflows.response import Response
 
 FORMS: Final = {
@@ -99,6 +99,11 @@ class CaseView:
     @property
     def responses(self) -> Sequence[Response]:
         return response.ranked(self.case)
+
+    @property
+    def calls_back(self) -> Sequence[Leg]:
+        """The calls to the elder, whose line was gone."""
+        return [one for one in self.case.legs if one.kind is PartyKind.ELDER]
 
     @property
     def form(self) -> str:

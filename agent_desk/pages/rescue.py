@@ -23,8 +23,8 @@ from agent_desk.rights import Right, may
 from agent_desk.wishes import wish
 from sql import audit
 from workflows.commands import DeclareEmergency
+from workflows.emergency_facts import card_of
 from workflows.errors import StoreDown
-from workflows.rescue_work import card_of
 
 logger = logging.getLogger(__name__)
 

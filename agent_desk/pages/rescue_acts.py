@@ -26,6 +26,7 @@ from workflows.commands import (
     ChoosePlan,
     CloseCase,
     Command,
+    ConfirmSafe,
     DropLeg,
     FollowUp,
     LeaveMessage,
@@ -34,14 +35,15 @@ from workflows.commands import (
     Mute,
     SendCard,
     SendMessageAgain,
+    StopCallingBack,
     TalkPrivately,
     TickStep,
     WriteNote,
     WriteRecord,
 )
+from workflows.emergency_facts import card_of
 from workflows.errors import CarelineError, NotAllowed, NotFound, Outdated, StoreDown
 from workflows.leg import SERVICES
-from workflows.rescue_work import card_of
 
 logger = logging.getLogger(__name__)
 
@@ -145,6 +147,11 @@ close: Final = _act(
     forms.Closed, lambda form, of: CloseCase(**of, outcome=form.outcome, changes=form.changes)
 )
 follow_up: Final = _act(forms.AskedAfter, lambda form, of: FollowUp(**of, text=form.text))
+safe: Final = _act(forms.Safe, lambda form, of: ConfirmSafe(**of, is_so=form.so == YES))
+stop_calling: Final = _act(
+    forms.Stopped, lambda form, of: StopCallingBack(**of, reason=form.reason)
+)
+"""A supervisor's alone (NRS-06)."""
 again: Final = _act(forms.Form, lambda _form, of: CallAgain(**of))
 
 
@@ -191,6 +198,6 @@ WISHES: Final[dict[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]]
     "call": call, "drop": drop, "move": move, "mute": mute, "mark": mark, "note": note,
     "plan": plan, "tick": tick, "card": choose, "again": again, "private": private,
     "message": send_card, "message-again": message_again, "message-left": message_left,
-    "record": record, "close": close, "follow-up": follow_up,
+    "safe": safe, "record": record, "close": close, "follow-up": follow_up,
 }  # fmt: skip
 """Each wish by the last word of its address."""

@@ -52,9 +52,9 @@ export function drawRooms(kase, page) {
   const join = byId("join-all");
   join.hidden = !inRoom("side").length;
   impossible(join, kase.closed ? "closed" : "", page);
-  const isSilent = kase.silent !== null;
-  pill(byId("heard"), "", isSilent ? words.say.no_sound : kase.elder_in ? words.say.here : words.say.not_here,
-    isSilent ? "alarm" : kase.elder_in ? "talk" : "wait");
+  const isGone = kase.away !== null, isSilent = kase.silent !== null;
+  pill(byId("heard"), "", isGone ? words.wrong.away : isSilent ? words.say.no_sound : kase.elder_in ? words.say.here : words.say.not_here,
+    isGone || isSilent ? "alarm" : kase.elder_in ? "talk" : "wait");
   byId("heard").hidden = Boolean(kase.closed);
 }
 
@@ -63,8 +63,11 @@ function drawElder(row, kase, page) {
   say(row, "av", name.slice(0, 1));
   say(row, "who", name);
   say(row, "how", page.words.say.elder);
-  row.className = `leg elder-row ${kase.silent === null && kase.elder_in && !kase.closed ? "live" : ""}`;
-  tickFrom(row.querySelector("[data-f=long]"), kase.closed ? null : kase.since);
+  const isLive = kase.silent === null && kase.elder_in && !kase.closed;
+  row.className = `leg elder-row ${isLive ? "live" : ""} ${isLive && kase.speaking ? "speaking" : ""}`;
+  const isThere = !kase.closed && kase.away === null, long = row.querySelector("[data-f=long]");
+  tickFrom(long, isThere ? kase.since : null);
+  if (!isThere) long.textContent = "";
   row.querySelector(".do").hidden = true;
 }
 
@@ -78,7 +81,6 @@ function draw(row, person, kase, page) {
   const what = person.party === "seat" ? words.role[person.role] ?? "" : person.relation || (words.party[person.kind] ?? "");
   const moves = person.to && person.to !== person.room ? words.say.moves : "";
   say(row, "how", [what, moves, person.muted ? words.say.muted : ""].filter(Boolean).join(" · "));
-  // Whom the case names as speaking is marked; it may not know.
   row.className = `leg live ${person.speaking ? "speaking" : ""} ${person.muted ? "muted" : ""}`;
   tickFrom(row.querySelector("[data-f=long]"), person.since);
   const toElder = roomOf(person) === "side";
@@ -204,6 +206,12 @@ export function news(kase) {
     .sort((a, b) => (a.arrived ?? a.way) - (b.arrived ?? b.way));
 }
 
+/** Who was called and spoken to, is not there, and does not know yet that no help is needed. */
+export function toCallOff(kase) {
+  if (!kase.safe || kase.safe.reason) return [];
+  return coming(kase).filter((leg) => leg.arrived === null && leg.off === null);
+}
+
 export function drawComing(kase, page) {
   const { words } = page;
   const legs = coming(kase);
@@ -214,10 +222,11 @@ export function drawComing(kase, page) {
     const isNews = leg.way !== null || leg.arrived !== null;
     const told = leg.elder_told === null ? words.say.not_told : filled(words.say.was_told, { at: page.clock(leg.elder_told) });
     say(row, "how", isNews ? told : stateOf(leg, words)).className = isNews && leg.elder_told === null ? "missing" : "quiet";
-    for (const [mark, at] of [["told", leg.told], ["way", leg.way], ["arrived", leg.arrived]]) {
+    for (const [mark, at] of [["told", leg.told], ["way", leg.way], ["arrived", leg.arrived], ["off", leg.off]]) {
       say(row, mark, at === null ? "" : page.clock(at));
       row.querySelector(`[data-f=${mark}]`).closest("button").setAttribute("aria-pressed", String(at !== null));
     }
+    row.querySelector("[data-mark='called off']").hidden = leg.off === null && (!kase.safe || leg.arrived !== null);
   }, byId("no-coming"));
 }
 

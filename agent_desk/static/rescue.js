@@ -5,7 +5,7 @@ import { follow } from "/static/feed.js";
 import { Acts } from "/static/rescue-acts.js";
 import { drawCard, drawGuidance, drawNotes, drawPlan, drawTimeline, nextStep } from "/static/rescue-card.js";
 import {
-  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, impossible, news, roomOf, titled, toSend,
+  allToCall, coming, drawCalls, drawComing, drawNews, drawRooms, impossible, news, roomOf, titled, toCallOff, toSend,
 } from "/static/rescue-rooms.js";
 import { drawEnding, sendEnding } from "/static/rescue-ending.js";
 import { keepTicking, setServerTime, tickFrom } from "/static/ticking.js";
@@ -40,6 +40,7 @@ function draw() {
   main.classList.toggle("closed", Boolean(kase.closed));
   drawBar();
   drawPrivate();
+  drawAway();
   drawTroubles();
   for (const part of [drawCard, drawNotes, drawRooms, drawCalls, drawComing, drawPlan, drawGuidance, drawTimeline, drawEnding])
     part(kase, page);
@@ -79,14 +80,35 @@ function drawPrivate() {
   tickFrom(byId("unheard").querySelector("[data-f=long]"), kase.private);
 }
 
+// The elder's line is gone, and how far the calling back is; or somebody knows how the elder is.
+function drawAway() {
+  const { away, safe } = kase;
+  byId("gone").hidden = away === null || Boolean(kase.closed);
+  if (away !== null) {
+    tickFrom(byId("gone").querySelector("[data-f=long]"), away.since);
+    const facts = { count: away.calls, number: away.number, result: words.result[away.result] ?? "" };
+    const how = { asked: "called_there", ringing: "rings_there", answered: "answered_there" }[away.state]
+      ?? (away.calls ? "in_vain" : "calls_soon");
+    say(byId("gone"), "how", filled(words.say[how], facts));
+  }
+  const isHere = away === null && !kase.closed;
+  byId("safe-now").hidden = !isHere || safe !== null;
+  byId("safe").hidden = safe === null || !isHere;
+  const off = toCallOff(kase);
+  byId("call-off").hidden = !off.length;
+  say(byId("call-off"), "what", filled(words.say.to_call_off, { who: off.map((one) => titled(one, words)).join(words.say.comma) }));
+  if (safe) say(byId("safe"), "what", filled(words.say.safe_by, { by: safe.by, at: page.clock(safe.at) }));
+}
+
 // What is wrong with the case itself, and the alarms about it; a role that nobody has is on top.
 function drawTroubles() {
-  const wrong = kase.closed ? [] : kase.wrong.filter((one) => !one.startsWith("no ") && one !== "uncertain");
+  const shownAbove = ["uncertain", "away"];
+  const wrong = kase.closed ? [] : kase.wrong.filter((one) => !one.startsWith("no ") && !shownAbove.includes(one));
   const shown = wrong.map((name) => ({
     key: name, what: words.wrong[name] ?? name, advice: "",
     since: { alone: kase.alone, silent: kase.silent }[name] ?? null,
   }));
-  const known = ["elder alone", "no sound", "role missing"];
+  const known = ["elder alone", "elder away", "no sound", "role missing"];
   for (const alarm of kase.alarms.filter(({ kind }) => !known.includes(kind)))
     shown.push({ key: alarm.key, kind: alarm.kind, what: words.alarm[alarm.kind] ?? alarm.kind, advice: words.advice[alarm.kind] ?? "", since: null });
   rows.show(byId("troubles"), "trouble-row", shown, (one) => one.key, (row, one) => {
@@ -110,8 +132,10 @@ async function readPlan() {
   plan.isReading = true;
   const [found, isFinal] = wanted ? await planAt(wanted) : [null, true];
   plan.isReading = false;
-  page.plan = found ?? words.plan;
-  page.guided = "";
+  const next = found ?? words.plan;
+  // What a seat has open stays open when the plan cannot be read once more.
+  if (next !== page.plan) page.guided = "";
+  page.plan = next;
   if (isFinal) plan.asked = wanted;
   else setTimeout(readPlan, PLAN_AGAIN_MS);
   if (isFinal || found) draw();
@@ -179,13 +203,15 @@ const does = {
   again: () => acts.send("again"),
   private: () => acts.send("private", { so: kase.private === null ? "yes" : "no" }),
   "send-card": () => acts.send("message", { party: toSend(kase).map((one) => one.key) }),
+  safe: () => acts.send("safe"),
+  unsafe: () => acts.send("safe", { so: "no" }),
   undo: () => acts.undo(),
   "close-fault": () => acts.refuse(""),
 };
 
 const move = (channel, room) => acts.send("move", { channel, room });
 
-const MARKED = { told: "told", "on the way": "way", arrived: "arrived", "elder told": "elder_told" };
+const MARKED = { told: "told", "on the way": "way", arrived: "arrived", "elder told": "elder_told", "called off": "off" };
 
 function mark(leg, name) {
   const isSo = kase.legs.find((one) => one.id === leg)?.[MARKED[name]] !== null;
@@ -228,6 +254,7 @@ const keys = {
     else acts.refuse(words.why.nothing_new);
   },
   KeyP: () => !byId("private").hidden && press(byId("private")),
+  KeyF: () => (kase.closed || kase.safe ? acts.refuse(words.why.closed) : does.safe()),
   KeyS: () => press(byId("send-card")),
   KeyD: () => does["tick-next"](),
   KeyZ: () => acts.undo(),
@@ -272,6 +299,11 @@ byId("note-form").addEventListener("submit", async (event) => {
   // What was typed since then is the next note.
   note.value = note.value.trim() === text ? "" : note.value.replace(text, "").trim();
   sessionStorage.setItem(KEPT, note.value);
+});
+
+byId("stop-calling")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (kase) acts.send("stop-calling", Object.fromEntries(new FormData(event.target)));
 });
 
 byId("ending").addEventListener("submit", (event) => {

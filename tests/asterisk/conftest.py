@@ -152,6 +152,7 @@ def centre_settings(block: Block) -> Settings:
     return Settings.model_validate(
         {
             "centre": {"node": "test"},
+            "rescue": {"call_back_s": 0},
             "addresses": {"host": block.centre},
             "trunks": [
                 {"name": "carrier", "host": f"{block.carrier}:5060", "match": peers},

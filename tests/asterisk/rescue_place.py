@@ -123,9 +123,10 @@ class Place:
         return float(last["Timestamp"]) - float(end["Timestamp"])
 
 
-def settings_of(block: Block, away: Block) -> Settings:
+def settings_of(block: Block, away: Block, call_back_s: int = 0) -> Settings:
     return Settings.model_validate(
         {
+            "rescue": {"call_back_s": call_back_s},
             "centre": {"node": "test"},
             "addresses": {"host": block.centre},
             "trunks": [

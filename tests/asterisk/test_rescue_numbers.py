@@ -36,7 +36,7 @@ def live_centre(
         {
             "addresses": {"host": live_block.centre},
             "numbers": {"emergency": "+8637496000"},
-            "rescue": {"live": True},
+            "rescue": {"live": True, "call_back_s": 0},
             "sites": SITES,
             "trunks": [{"name": "carrier", "host": f"{live_block.carrier}:5060"}],
             "seats": [{"extension": "1001"}, {"extension": "1002", "site": "south"}],

@@ -66,6 +66,7 @@ def scene(
         described = Settings.model_validate(
             {
                 "centre": {"node": "storm"},
+                "rescue": {"call_back_s": 0},
                 "addresses": {"host": block.centre},
                 "trunks": [
                     {"name": "carrier", "host": f"{block.carrier}:5060", "match": [block.carrier]}

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from tests.desk.centre import Centre
+from workflows import call_back
 from workflows.card import RESCUE, Card, Party, PartyKind
 from workflows.commands import (
     CallParties,
@@ -29,6 +30,7 @@ from workflows.events import (
     DialAttempted,
     DialLost,
     ElderGone,
+    EmergencyTimerFired,
     LegAnswered,
     LegOver,
     LegRang,
@@ -185,6 +187,19 @@ class Case:
     def close(self) -> None:
         self.wish(WriteRecord, text="120 到场，送医，女儿陪同")
         self.wish(CloseCase, outcome=CaseOutcome.RESCUED, changes="无变更")
+
+    def lose(self) -> Case:
+        """The elder's line is gone, and the elder is to be called back."""
+        self.tell(ElderGone, back_in_s=4)
+        return self
+
+    def call_back(self) -> Case:
+        self.tell(EmergencyTimerFired, name=call_back.DUE)
+        return self
+
+    def back(self) -> Case:
+        self.tell(RoomOpened)
+        return self
 
     def end(self) -> None:
         """The elder hangs up, and everybody outside too; nothing for a case that is over."""

@@ -160,6 +160,8 @@ FORMS: Final[dict[str, Callable[[Place], Sent]]] = {
             "card": {"uid": "E00000009"},
             "again": {},
             "private": {"so": "yes"},
+            "safe": {"so": "yes"},
+            "stop-calling": {"reason": "家属已在老人身边"},
             "message": {"party": "contact/1"},
             "message-again": {"message": "MESSAGE"},
             "message-left": {"message": "MESSAGE"},

@@ -22,7 +22,7 @@ from tests.house import Town, call_of, ended_call, listen, own_town
 NUMBER: Final = "13800000091"
 ELDER, AMBULANCE = 480, 1340
 TONES: Final = {"1001": 740, "1002": 940}
-LIVE: Final = "[rescue]\nlive = true\n"
+LIVE: Final = "[rescue]\nlive = true\ncall_back_s = 0\n"
 WITHIN_MS: Final = 1000
 SEEN: Final = """() => new Promise((seen) => {
   const look = () => document.querySelector("#in-side .ringing, #in-side .live")

@@ -13,10 +13,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from agent_desk.rights import ROLES, Right
 from sql.models import AuditEntry, DeskSession
 from tests.desk.centre import Centre
 from tests.desk.conftest import Desk, new_home, open_centre, sign_in, signed_in, started_desk
-from tests.desk.looks import LOOKS
+from tests.desk.looks import LOOKS, look_at
 from tests.desk.rescue_case import CARD, Case
 from workflows.card import Card
 from workflows.commands import Mark
@@ -24,7 +25,7 @@ from workflows.emergency_facts import Emergency
 from workflows.events import LegResult, Owner, TookOver
 from workflows.leg import ELDERS, SIDE, State
 
-LIVE = "[rescue]\nlive = true\n"
+LIVE = "[rescue]\nlive = true\ncall_back_s = 0\n"
 WITHIN_A_SECOND = 1_000
 
 
@@ -393,6 +394,66 @@ def test_what_is_wrong_stands_on_top_of_the_page(at: Seats, case: Case) -> None:
     case.tell(TookOver)
     assert case.now.owner is Owner.DIALPLAN
     expect(a.locator("#troubles")).to_contain_text("电话系统")
+
+
+@pytest.mark.row("NRS-02")
+@pytest.mark.row("NRS-06")
+def test_an_elder_whose_line_is_gone_is_seen_to_be_called_back(at: Seats, case: Case) -> None:
+    """Since when, which call it is, what became of the last; and help can be called meanwhile."""
+    a = at("1001")
+    away = a.locator("#gone")
+    expect(away).to_be_hidden()
+    case.lose()
+    expect(away).to_contain_text("老人线路已断", timeout=WITHIN_A_SECOND)
+    expect(away).to_contain_text("即将第一次回拨")
+    expect(a.locator("#heard")).to_have_text("老人线路已断")
+    case.call_back().rings("elder")
+    expect(away).to_contain_text("第 1 次回拨：0374-****041 振铃中。")
+    look_at(a, "rescue-away")
+    case.fails("elder", LegResult.NO_ANSWER)
+    expect(away).to_contain_text("第 1 次回拨：无人接听。即将再次回拨。")
+    a.keyboard.press("1")
+    expect(a.locator("#in-side")).to_contain_text("120")
+    case.call_back()
+    case.back()
+    expect(away).to_be_hidden()
+    expect(a.locator("#timeline")).to_contain_text("老人已重新接通")
+
+
+@pytest.mark.row("NRS-07")
+def test_a_seat_says_that_no_help_is_needed_and_nobody_calls_back(at: Seats, case: Case) -> None:
+    case.call("ambulance").comes("ambulance")
+    a, b = at("1001"), at("1002")
+    b.get_by_role("button", name="不需要帮助").click()
+    said = a.locator("#safe")
+    expect(said).to_contain_text("老人表示不需要帮助。挂断后不再回拨。")
+    said.get_by_role("button", name="收回").click()
+    expect(b.locator("#safe")).to_be_hidden()
+    case.lose()
+    expect(a.locator("#gone")).to_be_visible()
+    a.keyboard.press("f")
+    expect(b.locator("#over")).to_be_visible()
+    # Whoever was called is told so, too.
+    expect(a.locator("#call-off")).to_contain_text("请告知已联系的人不用来了：120")
+    b.get_by_role("button", name="已告知取消").click()
+    expect(a.locator("#call-off")).to_be_hidden()
+    expect(a.locator("#timeline")).to_contain_text("120：已告知不需要帮助")
+    expect(b.locator("#timeline")).to_contain_text("老人表示不需要帮助")
+    listed = a.context.new_page()
+    listed.goto(f"/cases/{case.id}")
+    expect(listed.locator("#called-back")).to_contain_text("老人表示不需要帮助")
+
+
+@pytest.mark.row("NRS-06")
+def test_a_supervisor_stops_calling_with_a_reason_and_no_seat_can(at: Seats, case: Case) -> None:
+    a = at("1001")
+    case.lose()
+    a.get_by_label("为何不再回拨老人").fill("家属已在老人身边，电话停机")
+    a.get_by_role("button", name="停止回拨").click()
+    expect(a.locator("#over")).to_be_visible()
+    expect(a.locator("#timeline")).to_contain_text("停止回拨老人：家属已在老人身边，电话停机")
+    assert case.now.call_back.stopped_by == "admin"
+    assert Right.STOP_CALLING in ROLES["supervisor"] - ROLES["seat"]
 
 
 def test_when_the_elder_hangs_up_the_page_stays_and_calls_nobody(at: Seats, case: Case) -> None:

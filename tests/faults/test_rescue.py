@@ -138,13 +138,18 @@ class Controller:
         self.doubts: list[str] = []
         ami = cast("Ami", asterisk)
         self.dialler = Dialler(
-            ami, self.handle, lambda: NOW, as_dialled=lambda number: number, sites=["main"]
+            ami,
+            self.handle,
+            lambda: NOW,
+            as_dialled=lambda number: number,
+            sites=["main"],
+            trunks=[("carrier", "96100")],
         )
         process = replace(emergency.PROCESS, step=self.step)
         self.runner = Runner(Processes((process,)), self.journal, Clock(), self)
         self.rescue = Rescue(
             ami, self.dialler, self.journal,
-            fate_of=self.fate_of, handle=self.handle, doubted=self.doubted,
+            fate_of=self.fate_of, handle=self.handle, doubted=self.doubted, speaks=self.speaks,
             seats=["1001"], now=lambda: NOW, zone=UTC,
         )  # fmt: skip
         self.steps = Steps(self.advance, self.rescue.doubt)
@@ -161,6 +166,9 @@ class Controller:
 
     def doubted(self, case_id: str, is_so: bool) -> None:
         (self.doubts.append if is_so else self.doubts.remove)(case_id)
+
+    def speaks(self, _case_id: str, _leg: str, _is_so: bool) -> None:
+        """Nobody speaks here."""
 
     def step(self, case: emergency_facts.Emergency, event: Event) -> emergency.CaseOutcome:
         if type(event) in self.poison:
@@ -454,7 +462,7 @@ def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
     return Emergencies(
         folder, cast("Any", Asterisk()), nothing, picture, Clock(),
         seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
-        cards_of=nothing, as_dialled=str, sites=["main"],
+        cards_of=nothing, as_dialled=str, sites=["main"], trunks=[], call_back_s=0,
         channels={},
     )  # fmt: skip
 

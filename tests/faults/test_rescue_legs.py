@@ -45,19 +45,26 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def case_in(house: House, case_id: str) -> Emergency | None:
-    """The emergency as the controller's feed has it."""
+def snapshot_of(house: House) -> dict[str, Any]:
+    """Everything that the controller tells a desk at first."""
 
     async def ask() -> Any:
         controller = Controller(house.home.control_socket, house.home.secret("control"))
         try:
             async for message in controller.feed("emergency"):
                 if message["kind"] == "snapshot":
-                    return message["data"]["emergencies"]
+                    return message["data"]
         finally:
             await controller.close()
 
-    known = (codec.load(Emergency, body) for body in asyncio.run(ask()))
+    known: dict[str, Any] = asyncio.run(ask())
+    return known
+
+
+def case_in(house: House, case_id: str) -> Emergency | None:
+    """The emergency as the controller's feed has it."""
+
+    known = (codec.load(Emergency, body) for body in snapshot_of(house)["emergencies"])
     return next((case for case in known if case.id == case_id), None)
 
 
@@ -93,6 +100,7 @@ class Case(NamedTuple):
 MORE = """
 [rescue]
 live = true
+call_back_s = 0
 [[responders]]
 code = "station"
 site = "main"
@@ -227,6 +235,29 @@ def test_all_are_called_at_once_and_a_contact_comes_by_key_alone(case: Case) -> 
         lambda one: leg_of(one, "responder/committee").result is LegResult.NOT_ACCEPTED,
         40,
     )
+
+
+@pytest.mark.row("NRS-01", part="emergency")
+def test_noise_that_stays_is_no_word_and_the_plan_is_that_for_no_response(case: Case) -> None:
+    """A television, a tap that runs: the seats see that nobody has spoken."""
+    wait_until(lambda: speaking(case), 5, "the elder's line and the seats make sounds")
+    case.wait("nothing was said", lambda one: one.is_speechless, 15)
+    assert case.now().kind == "no_response"
+    case.elder.falls_silent()
+    case.wait("it had an end", lambda one: one.spoke_at)
+    assert not case.now().is_speechless
+    wait_until(lambda: case.id not in shown(case, "speaking").get(case.id, ()), 5, "it is quiet")
+    assert not case.elder.has_ended, "nobody hangs up on silence"
+
+
+def speaking(case: Case) -> bool:
+    legs = shown(case, "speaking").get(case.id, ())
+    return case.id in legs and len(legs) == 3
+
+
+def shown(case: Case, what: str) -> dict[str, list[str]]:
+    """What the controller tells every desk that comes."""
+    return {one["case"]: one["legs"] for one in snapshot_of(case.town.house)[what]}
 
 
 def test_busy_is_shown_and_called_again_by_one_click(case: Case) -> None:

@@ -96,7 +96,7 @@ BODY = {
     "entry": "hotline", "seat": "1001", "key": "1", "choice": "person", "queue": "hotline",
     "position": 2, "result": "busy", "party": "seat", "reason": "…", "order_no": "20260418-0001",
     "person": {"who": "1001"}, "by": "admin", "content": "…", "channel": "hotline", "answer": "…",
-    "message": "n1-1.1-M1", "code": "30003",
+    "message": "n1-1.1-M1", "other": "n1-2.1", "code": "30003",
     "since": "2026-04-18T09:30:05+08:00",
     "parties": ["ambulance"], "room": "side", "is_muted": True, "mark": "told", "is_so": True,
     "text": "…", "kind": "fall", "is_done": True, "outcome": "rescued", "what": "no news",

@@ -43,7 +43,7 @@ from workflows.effects import (
     SendMessage,
 )
 from workflows.emergency import begin, is_over, is_wanted, step, unsent
-from workflows.emergency_facts import Emergency, with_elder
+from workflows.emergency_facts import Emergency, card_of, with_elder
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CardsRead,
@@ -352,7 +352,7 @@ def test_which_of_two_elders_on_one_number_it_is(case: Emergency) -> None:
     other = replace(CARD, uid="E2", parties=(SON,))
     both = CardsRead(case_id=CASE, at=NOW, cards=(CARD, other))
     case, _ = play(case, both, ChooseCard(case_id=CASE, at=NOW, by="甲", uid="E2"))
-    card = rescue_work.card_of(case)
+    card = card_of(case)
     assert card is other
     with pytest.raises(NotFound):
         play(case, ChooseCard(case_id=CASE, at=NOW, by="甲", uid="E9"))
@@ -360,7 +360,7 @@ def test_which_of_two_elders_on_one_number_it_is(case: Emergency) -> None:
 
 def test_a_case_is_closed_by_a_person_with_a_record_and_an_outcome(case: Emergency) -> None:
     record, close, follow_up = PAPERS
-    with pytest.raises(NotAllowed, match="on the line still"):
+    with pytest.raises(NotAllowed, match="on the line, or called back"):
         play(case, record, close)
     case, _ = play(case, ElderGone(case_id=CASE, at=NOW))
     for too_early in (close, follow_up):
@@ -515,7 +515,9 @@ def test_every_order_of_facts_leaves_a_leg_that_ends(case: Emergency) -> None:
         for fact in facts:
             after, effects = legs.take(leg, fact)
             if leg.state is legs.State.OVER:
-                assert after == leg
+                # How a failed call came out may be heard after its end.
+                is_told = leg.result is LegResult.FAILED and after.result is LegResult.BUSY
+                assert after == leg or (is_told and replace(after, result=leg.result) == leg)
                 assert effects == () or isinstance(fact, DropLeg)
             if after.state is legs.State.OVER and leg.state is not legs.State.OVER:
                 assert after.result is not None
