@@ -133,7 +133,8 @@ async def run_controller(settings: Settings, home: Home, ready: Callable[[], Non
         as_dialled=lambda number: as_dialled(normalise(number), country=centre.country_code),
         sites=[site.code for site in settings.sites],
         trunks=[(trunk.name, settings.shown_by(trunk)) for trunk in settings.trunks],
-        call_back_s=settings.rescue.call_back_s, is_practice=home.mode == PRACTICE,
+        call_back_s=settings.rescue.call_back_s,
+        own_numbers=settings.numbers.model_dump().values(), is_practice=home.mode == PRACTICE,
         channels=channels_of(settings.messages),
     )  # fmt: skip
 

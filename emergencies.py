@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -37,6 +37,7 @@ from workflows import call_back, closing, emergency, reminders
 from workflows.call_facts import State
 from workflows.card import Card
 from workflows.commands import (
+    ChooseCard,
     CloseCase,
     ConfirmSafe,
     FollowUp,
@@ -131,6 +132,7 @@ class Emergencies:
         sites: Sequence[str],
         trunks: Sequence[tuple[str, str]],
         call_back_s: int,
+        own_numbers: Collection[str],
         is_practice: bool = False,
         channels: Mapping[str, Channel],
     ) -> None:
@@ -146,8 +148,9 @@ class Emergencies:
         self._node: Final = node
         self._journal: Final = LocalJournal(folder, emergency.PROCESS, self._kept)
         self._dialler: Final = Dialler(
-            ami, self.handle, clock.now, as_dialled=as_dialled, sites=sites, trunks=trunks
-        )
+            ami, self.handle, clock.now,
+            as_dialled=as_dialled, sites=sites, trunks=trunks, own=own_numbers,
+        )  # fmt: skip
         self._channels: Final = tuple(channels)
         self._sender: Final = Sender(channels, self.handle, clock.now)
         performer = Performer(picture, self._dialler, self._sender)
@@ -176,16 +179,17 @@ class Emergencies:
         case = await self._steps.take(event, because)
         if isinstance(event, RoomOpened | CaseFound) and case is not None and not case.cards:
             self.read_cards(event.case_id)
-        if isinstance(event, RoomOpened | CardsRead) and case is not None:
-            await self._give_over_to(case)
+        if isinstance(event, RoomOpened | CaseFound | CardsRead | ChooseCard) and case is not None:
+            await self._join_cases(case)
         return case
 
-    async def _give_over_to(self, case: Emergency) -> None:
-        """An elder who calls again is called back no more, and the seats who wait come here."""
+    async def _join_cases(self, case: Emergency) -> None:
+        """An elder who calls again is called back no more, and the seats who wait are free."""
         for other in self._journal.open_cases():
-            if call_back.goes_on_in(other, case):
-                again = ElderCalledAgain(case_id=other.id, at=self._clock.now(), other=case.id)
-                await self.handle(again)
+            for one, newer in ((other, case), (case, other)):
+                if call_back.goes_on_in(one, newer):
+                    again = ElderCalledAgain(case_id=one.id, at=self._clock.now(), other=newer.id)
+                    await self.handle(again)
 
     def read_cards(self, case_id: str) -> None:
         """Read who the elder is, by the number that called or as a seat has said; soon, and again

@@ -260,6 +260,9 @@ class LivePicture:
         else:
             for leg in list(self._ringing):
                 self._rings_no_more(leg)
+            for case_id, legs in list(self._speaking.items()):
+                for leg in legs:
+                    self.speaks(case_id, leg, is_so=False)
             self._say_alarm("asterisk")
 
     def _look_at_fallbacks(self) -> None:

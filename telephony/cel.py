@@ -164,10 +164,20 @@ def stories(records: Sequence[Record]) -> dict[str, list[Record]]:
         if r.linked in calls or _bridge(r) in rooms:
             owner.setdefault(r.channel, r.linked if r.linked in calls else rooms[_bridge(r)])
     told: dict[str, list[Record]] = defaultdict(list)
+    hung_up: set[str] = set()
+    over: set[str] = set()
     for r in records:
-        if r.channel in owner and r.name.startswith("PJSIP/"):
-            told[owner[r.channel]].append(r)
-    return dict(told)
+        call = owner.get(r.channel, "")
+        # Whom an emergency calls back is on a channel that has the id of the first one: what is
+        # written from there on is of another talk, but for the ends of those who have stayed.
+        if r.kind == "CHAN_START" and r.channel in hung_up:
+            over.add(call)
+        stayed = r.kind == "HANGUP" and r.channel != call and r.channel in open_channels(told[call])
+        if r.kind == "HANGUP" and r.channel == call:
+            hung_up.add(call)
+        if call and (call not in over or stayed) and r.name.startswith("PJSIP/"):
+            told[call].append(r)
+    return {call: story for call, story in told.items() if story}
 
 
 def _bridge(record: Record) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -52,7 +52,8 @@ class Dialler:
     `handle` takes facts and returns the case after them; None when it is put away. `as_dialled`
     turns E.164, or a number as it was delivered, into what a carrier here is given. `sites` are
     those whose rescue services can be called, the first one for an elder of no site. `trunks` has
-    each carrier with the number that it shows the elder.
+    each carrier with the number that it shows the elder; `own` are the numbers of this centre,
+    which are nobody's whom one could call back.
     """
 
     def __init__(
@@ -64,10 +65,13 @@ class Dialler:
         as_dialled: Callable[[str], str],
         sites: Sequence[str],
         trunks: Sequence[tuple[str, str]],
+        own: Collection[str] = (),
     ) -> None:
         self._ami: Final = ami
         self._trunks: Final = trunks
         self._as_dialled: Final = as_dialled
+        ours = (*own, *(shown for _, shown in trunks))
+        self._own: Final = frozenset(self._digits(number) for number in ours)
         self._sites: Final = sites
         self._handle: Final = handle
         self._now: Final = now
@@ -165,20 +169,22 @@ class Dialler:
         """The call as Asterisk wants it; None for one that must not be made."""
         match dial:
             case CallElder(number=number):
-                digits = NOT_DIALLED.sub("", self._as_dialled(number))
+                digits = self._digits(number)
                 is_abroad = digits.startswith(("+", "00"))
-                is_own = len(digits) >= SHORTEST and not DISPATCHERS.fullmatch(digits)
-                is_own = is_own and not is_abroad
-                return self._back(dial, digits) if is_own and self._trunks else None
+                is_ours = digits in self._own or DISPATCHERS.fullmatch(digits)
+                is_elders = len(digits) >= SHORTEST and not is_abroad and not is_ours
+                return self._back(dial, digits) if is_elders and self._trunks else None
             case CallParty(service="", number=number):
-                digits = NOT_DIALLED.sub("", self._as_dialled(number))
-                return outward(dial, f"{digits}@rescue-contact")
+                return outward(dial, f"{self._digits(number)}@rescue-contact")
             case CallParty(service=service, site=site):
                 at = site if site in self._sites else self._sites[0]
                 return outward(dial, f"{service}@rescue-service-{at}")
             case _:
                 assert isinstance(dial, CallSeat)
                 return place(dial)
+
+    def _digits(self, number: str) -> str:
+        return NOT_DIALLED.sub("", self._as_dialled(number))
 
     def _back(self, dial: CallElder, digits: str) -> dict[str, Any]:
         """The elder's telephone, under the id that the first call had: it is the elder's room."""
@@ -202,10 +208,12 @@ class Dialler:
         }
 
     async def _let_go(self, done: LetGo) -> None:
-        """Without us the dialplan lets go by itself after a while."""
+        """What is not let go now is at the next look; without us the dialplan does so by itself."""
         held = f"RESCUE_HELD_{done.case_id}"
         try:
-            await self._ami.action("Setvar", Variable=held, Value="0")
+            answer = await self._ami.action("Getvar", Variable=held)
+            if answer.get("Value") == "1":
+                await self._ami.action("Setvar", Variable=held, Value="0")
         except (AmiRefused, AmiDown, TimeoutError) as cause:
             logger.info("the rooms of %s are let go later: %s", done.case_id, cause)
 

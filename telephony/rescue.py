@@ -32,7 +32,8 @@ from telephony.rescue_events import (
 )
 from telephony.rescue_steps import STALE_S, StepHangs
 from telephony.translate import plain, variable
-from workflows import emergency, leg, role
+from workflows import call_back, emergency, leg, role
+from workflows.card import PartyKind
 from workflows.effects import CancelDial
 from workflows.emergency_facts import Emergency
 from workflows.events import (
@@ -163,11 +164,16 @@ class Rescue:
         without its case, or other people in it; each with the legs that only one of us knows."""
         ours = {case.id: case for case in self._cases.open_cases() if emergency.has_elder(case)}
         rooms = [plain(one.get("Conference")) for one in await rooms_of(self._ami)]
-        channels = await live_channels(self._ami) if rooms or ours else []
+        away = [case for case in self._cases.open_cases() if emergency.is_away(case)]
+        channels = await live_channels(self._ami) if rooms or ours or away else []
         there = elders_in_rooms(channels, rooms)
         self._doubts.see(there)
         unlike = ours.keys() ^ set(there) | (ours.keys() - self._adopted)
         differing = {(case_id, frozenset[str]()) for case_id in unlike}
+        for case in away:
+            lost = call_back.is_lost_call(case, living_dials(case.id, channels))
+            if case.id in self._doubts or lost:
+                differing.add((case.id, frozenset({lost})))
         for case_id in set(there) & ours.keys():
             persons = people_on(channels, await self._members(case_id, rooms))
             is_so = {(person.leg, person.room) for person in persons}
@@ -265,6 +271,8 @@ class Rescue:
                 # Of an elder who has hung up, the helpers may still be talking to A.
                 await self._settle_legs(case.id, channels, sent)
                 await self._take_up_away(case.id, channels, rooms)
+            if self._doubts.is_closed(case.id):
+                self._dialler.post(call_back.letting_go(case.id))
         for case_id in filter(wanted, there):
             if self._doubts.is_closed(case_id):
                 self.doubt(case_id)
@@ -294,6 +302,7 @@ class Rescue:
                 await self._handle(PersonJoined(case_id=case_id, at=at, person=one))
         for dial in emergency.unsent(self._cases.case(case_id) or case):
             self._dialler.post(dial)
+        self._doubts.goes_well(case_id)
 
     async def _adopt(
         self, case_id: str, channels: Channels, sent: Collection[str], rooms: Collection[str]
@@ -363,7 +372,9 @@ class Rescue:
     async def _end_of(self, case_id: str, one: Leg) -> Event:
         """What became of a leg: one that had rung is over, one that was only sent may never have
         rung at all."""
-        if one.state is leg.State.ASKED and one.sent_at:
+        # The elder's own channel has the id of the case, and is not told from the first one.
+        is_elders = one.kind is PartyKind.ELDER
+        if one.state is leg.State.ASKED and one.sent_at and not is_elders:
             fact = await self._fact_of(case_id, one.id, one.sent_at)
             if isinstance(fact, DialFailed | DialLost):
                 return fact

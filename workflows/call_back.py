@@ -8,11 +8,12 @@ call is a leg of the case; who answers is in the room again, and the case goes o
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from workflows import closing, leg
+from workflows import leg
 from workflows.card import Party, PartyKind
 from workflows.commands import ConfirmSafe, DropLeg, StopCallingBack
 from workflows.effects import (
@@ -53,6 +54,7 @@ Done = Outcome[Emergency]
 class Trigger(Enum):
     LOST = "the elder's line is gone"
     DUE = "due"
+    NO_NUMBER = "due, and there is no number any more"
     ENDED = "nobody took it up"
     BACK = "the elder is back"
     GIVEN_UP = "somebody knows how the elder is"
@@ -70,11 +72,12 @@ def numbers_of(case: Emergency) -> tuple[str, ...]:
 
 
 def is_settled(case: Emergency) -> bool:
-    """Somebody knows how the elder is: they said so, helpers are with them, or a person answers for
-    ending it."""
+    """Somebody knows how the elder is: they said so, helpers are with them, a record was written
+    since the line was lost, or a person answers for ending it."""
     said = case.call_back
     has_arrived = any(one.arrived_at for one in case.legs)
-    is_written = case.closing.state is not closing.State.OPEN
+    record = case.closing.record
+    is_written = record and said.since and record.at >= said.since
     is_known = said.safe_at or said.stopped_at or said.other
     return bool(is_known or has_arrived or is_written)
 
@@ -92,8 +95,12 @@ def who(case: Emergency) -> str:
 
 def goes_on_in(case: Emergency, other: Emergency) -> bool:
     """Whether the elder whom `case` calls back is on the line in `other`."""
-    is_away = case.state is State.AWAY and other.state in (State.ALONE, State.ACCOMPANIED)
-    return is_away and case.id != other.id and who(case) == who(other) != ""
+    if case.state is not State.AWAY or case.id == other.id or not who(case) == who(other) != "":
+        return False
+    if other.state is State.AWAY:
+        # Both are called back: it is one elder, and the newer case has the newer line.
+        return (case.opened_at, case.id) < (other.opened_at, other.id)
+    return other.state in (State.ALONE, State.ACCOMPANIED)
 
 
 def is_lost(case: Emergency, event: ElderGone) -> bool:
@@ -105,6 +112,17 @@ def current(case: Emergency) -> Leg | None:
     """The call to the elder that is under way, or the elder's line if a call of ours brought it."""
     of_elder = (one for one in reversed(case.legs) if one.kind is PartyKind.ELDER)
     return next((one for one in of_elder if leg.is_open(one)), None)
+
+
+def is_lost_call(case: Emergency, living: Collection[str]) -> str:
+    """The call to the elder that should be under way and does not live; empty when all is well."""
+    calls = current(case)
+    is_sent = calls is not None and calls.sent_at is not None
+    return calls.id if calls and is_sent and calls.id not in living else ""
+
+
+def letting_go(case_id: str) -> LetGo:
+    return LetGo(id=f"{case_id}/let-go", case_id=case_id)
 
 
 def is_given_up(case: Emergency) -> bool:
@@ -153,14 +171,13 @@ def lose(case: Emergency, event: Event) -> Done:
 
 
 def call(case: Emergency, event: Event) -> Done:
-    """Each call tries the next of the elder's numbers, and by the next carrier."""
+    """Each call tries the next of the elder's numbers; after the last, the next carrier."""
     numbers = numbers_of(case)
     calls = case.call_back.calls
     number = numbers[calls % len(numbers)]
     name = card.name if (card := card_of(case)) else ""
     party = Party(key="elder", kind=PartyKind.ELDER, name=name, numbers=numbers)
-    taken = [leg.number_of(case.id, one.id) for one in case.legs]
-    leg_id = leg.effect_id(case.id, max(taken, default=0) + 1)
+    leg_id = leg.next_id(case.id, case.legs)
     begun = leg.begin(leg_id, party, number, "", event.at)
     kept = kept_legs(case.legs)
     said = replace(case.call_back, calls=calls + 1)
@@ -184,9 +201,9 @@ def with_leg(legs: tuple[Leg, ...], moved: Leg) -> tuple[Leg, ...]:
 
 
 def request(case: Emergency, one: Leg) -> CallElder:
-    return CallElder(
-        id=one.id, case_id=case.id, number=one.number, attempt=case.call_back.calls - 1
-    )  # fmt: skip
+    # Each number is tried by each carrier.
+    attempt = (case.call_back.calls - 1) // max(1, len(numbers_of(case)))
+    return CallElder(id=one.id, case_id=case.id, number=one.number, attempt=attempt)
 
 
 def call_again(case: Emergency, event: Event) -> Done:
@@ -201,6 +218,9 @@ def call_again(case: Emergency, event: Event) -> Done:
 
 def end(case: Emergency, event: Event) -> Done:
     said = replace(case.call_back, since=None)
+    if case.state is not State.CLOSED:
+        # The elder was quicker than whoever ended the calling.
+        said = replace(said, stopped_at=None, stopped_by="", reason="", other="")
     return replace(case, call_back=said), (StopTimer(name=DUE), EndAlarm(key=alarm_of(case)))
 
 
@@ -216,7 +236,7 @@ def give_up(case: Emergency, event: Event) -> Done:
     if case.call_back.other:
         effects += [HangUpPerson(id=f"{leg}/hang-up", channel=leg) for leg in waiting_seats(case)]
     case, ends = end(case, event)
-    return case, (*effects, *ends, LetGo(id=f"{case.id}/let-go", case_id=case.id))
+    return case, (*effects, *ends, letting_go(case.id))
 
 
 def waiting_seats(case: Emergency) -> tuple[str, ...]:
@@ -230,7 +250,7 @@ def waiting_seats(case: Emergency) -> tuple[str, ...]:
 def let_go(case: Emergency, event: Event) -> Done:
     """It was settled before the elder hung up."""
     holds = isinstance(event, ElderGone) and event.back_in_s is not None
-    return case, (LetGo(id=f"{case.id}/let-go", case_id=case.id),) if holds else ()
+    return case, (letting_go(case.id),) if holds else ()
 
 
 # fmt: off
@@ -241,6 +261,7 @@ TABLE: Final[Table[CallBackState, Trigger, Emergency]] = {
     },
     CallBackState.DUE: dict.fromkeys(Trigger, Rule(CallBackState.DUE, nothing)) | {
         Trigger.DUE:      Rule(CallBackState.CALLING, call),
+        Trigger.NO_NUMBER: Rule(CallBackState.DUE, call_again),
         Trigger.BACK:     Rule(CallBackState.NONE, end),
         Trigger.GIVEN_UP: Rule(CallBackState.OVER, give_up),
     },
@@ -264,7 +285,7 @@ def classify(case: Emergency, event: Event, is_away: bool, is_closed: bool) -> T
     if not is_away:
         return Trigger.BACK
     if isinstance(event, EmergencyTimerFired) and event.name == DUE:
-        return Trigger.DUE
+        return Trigger.DUE if numbers_of(case) else Trigger.NO_NUMBER
     if state is CallBackState.CALLING and current(case) is None:
         return Trigger.ENDED
     return Trigger.NOTHING_NEW

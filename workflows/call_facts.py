@@ -206,8 +206,8 @@ def record(call: Call, event: Event) -> Call:
 
 
 def has_ended_before(call: Call, event: Event) -> bool:
-    """Whether the call's end is certain, and was before this."""
-    return call.ended_at is not None and not call.ended_uncertain and call.ended_at < event.at
+    """Whether the call had ended when this happened."""
+    return call.ended_at is not None and call.ended_at < event.at
 
 
 def record_aftermath(call: Call, event: Event) -> Call:

@@ -47,6 +47,7 @@ from workflows.effects import (
 )
 from workflows.emergency_facts import (
     HAND_BACK_DUE,
+    NO_RESPONSE,
     Emergency,
     State,
     record,
@@ -85,7 +86,6 @@ from workflows.events import (
 )
 from workflows.machine import Outcome, Process, Rule, Table, nothing, rule_for
 from workflows.order import CALL_BACK
-from workflows.plan import Kind
 from workflows.role import Role
 
 ROLES: Final = ("A", "B")
@@ -260,8 +260,7 @@ def miss_speech(case: Emergency, event: Event) -> CaseOutcome:
     itself, and its plan is the one for no response, unless a seat has chosen another (NRS-01)."""
     if case.spoke_at is not None:
         return case, ()
-    kind = case.kind or Kind.NO_RESPONSE.value
-    return replace(case, is_speechless=True, kind=kind), ()
+    return replace(case, is_speechless=True, kind=case.kind or NO_RESPONSE), ()
 
 
 def lose(case: Emergency, event: Event) -> CaseOutcome:

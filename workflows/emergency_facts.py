@@ -32,6 +32,8 @@ from workflows.message import Message
 from workflows.role import Role
 
 HAND_BACK_DUE: Final = "hand-back due"
+NO_RESPONSE: Final = "no_response"
+"""The kind of emergency that is followed when the elder says nothing (`workflows.plan.Kind`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +175,12 @@ def record(case: Emergency, event: Event) -> Emergency:
         case ElderHeard():
             return replace(case, silent_since=None)
         case ElderSpoke():
-            return replace(case, spoke_at=case.spoke_at or event.at, is_speechless=False)
+            case = replace(case, spoke_at=case.spoke_at or event.at)
+            if not case.is_speechless:
+                return case
+            # What silence alone has chosen, and nobody has worked by, is chosen no more.
+            is_ours = case.kind == NO_RESPONSE and not case.plan and not case.ticks
+            return replace(case, is_speechless=False, kind="" if is_ours else case.kind)
         case PersonJoined(person=person):
             others = tuple(one for one in case.people if one.leg != person.leg)
             return with_people(case, (*others, on_the_way(case, person)), event.at)

@@ -7,6 +7,7 @@ joins when it answers; a contact has to press a key first, which no mailbox does
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -116,6 +117,11 @@ def number_of(case_id: str, dial: str) -> int:
     """Which leg of the case this dial is for; 0 when it is for none."""
     digits = dial.removeprefix(f"{case_id}-L")
     return int(digits) if digits != dial and digits.isdecimal() else 0
+
+
+def next_id(case_id: str, legs: Iterable[Leg]) -> str:
+    """The id of the next call: no number is given twice, also when old calls are kept no more."""
+    return effect_id(case_id, max((number_of(case_id, one.id) for one in legs), default=0) + 1)
 
 
 def call(case_id: str, site: str, leg: Leg) -> CallParty:

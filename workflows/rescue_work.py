@@ -219,6 +219,8 @@ def call_parties(case: Emergency, wish: CallParties) -> Done:
     """Whom two seats call in the same moment is called once. A goes aside when B is there."""
     if case.state is State.CLOSED:
         raise NotAllowed("the elder has hung up; call from the telephone of your seat")
+    if case.state is State.AWAY and not any(one.party == "seat" for one in case.people):
+        raise NotAllowed("no seat is in the room; call from the telephone of your seat")
     known = {party.key: party for party in parties_of(case)}
     effects: list[Effect] = []
     for key in dict.fromkeys(wish.parties):
@@ -244,7 +246,7 @@ def call_one(case: Emergency, party: Party, wish: CallParties) -> tuple[Emergenc
     before = sum(one.party == party.key for one in case.legs)
     # Each further call tries the next of their numbers.
     number = "" if is_service else party.numbers[before % len(party.numbers)]
-    leg_id = legs.effect_id(case.id, len(case.legs) + 1)
+    leg_id = legs.next_id(case.id, case.legs)
     leg = legs.begin(leg_id, party, number, wish.by, wish.at)
     return replace(case, legs=(*case.legs, leg)), request(case, leg)
 

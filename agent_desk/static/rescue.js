@@ -20,11 +20,12 @@ const day = new Intl.DateTimeFormat(document.documentElement.lang, {
 const page = {
   id: main.dataset.case, seat: main.dataset.seat, csrf: main.dataset.csrf, words,
   mayCall: main.dataset.mayCall === "yes", clock: (ms) => clock.format(ms), day: (ms) => day.format(ms),
-  role: "", plan: words.plan, guided: "", choosesKind: false,
+  role: "", plan: words.plan, guided: "", choosesKind: false, pressed: 0,
 };
 const acts = new Acts(page);
 const rows = new Rows();
 const PLAN_AGAIN_MS = 10000;
+const SURE_MS = 5000;
 let kase = null;
 setServerTime(Number(main.dataset.now));
 
@@ -97,7 +98,8 @@ function drawAway() {
   const off = toCallOff(kase);
   byId("call-off").hidden = !off.length;
   say(byId("call-off"), "what", filled(words.say.to_call_off, { who: off.map((one) => titled(one, words)).join(words.say.comma) }));
-  if (safe) say(byId("safe"), "what", filled(words.say.safe_by, { by: safe.by, at: page.clock(safe.at) }));
+  const saying = safe?.reason ? words.say.stopped_by : words.say.safe_by;
+  if (safe) say(byId("safe"), "what", filled(saying, { by: safe.by, at: page.clock(safe.at), why: safe.reason }));
 }
 
 // What is wrong with the case itself, and the alarms about it; a role that nobody has is on top.
@@ -203,7 +205,13 @@ const does = {
   again: () => acts.send("again"),
   private: () => acts.send("private", { so: kase.private === null ? "yes" : "no" }),
   "send-card": () => acts.send("message", { party: toSend(kase).map((one) => one.key) }),
-  safe: () => acts.send("safe"),
+  safe() {
+    // While the elder is away it ends everything, and is not to be a slip.
+    const isSure = kase.away === null || Date.now() - page.pressed < SURE_MS;
+    if (isSure) acts.send("safe");
+    else acts.refuse(words.say.press_again);
+    page.pressed = isSure ? 0 : Date.now();
+  },
   unsafe: () => acts.send("safe", { so: "no" }),
   undo: () => acts.undo(),
   "close-fault": () => acts.refuse(""),
@@ -254,7 +262,7 @@ const keys = {
     else acts.refuse(words.why.nothing_new);
   },
   KeyP: () => !byId("private").hidden && press(byId("private")),
-  KeyF: () => (kase.closed || kase.safe ? acts.refuse(words.why.closed) : does.safe()),
+  KeyF: () => !kase.closed && !kase.safe && does.safe(),
   KeyS: () => press(byId("send-card")),
   KeyD: () => does["tick-next"](),
   KeyZ: () => acts.undo(),

@@ -432,6 +432,9 @@ def test_a_seat_says_that_no_help_is_needed_and_nobody_calls_back(at: Seats, cas
     case.lose()
     expect(a.locator("#gone")).to_be_visible()
     a.keyboard.press("f")
+    expect(a.locator("#fault")).to_contain_text("再按一次")
+    expect(b.locator("#gone")).to_be_visible()
+    a.keyboard.press("f")
     expect(b.locator("#over")).to_be_visible()
     # Whoever was called is told so, too.
     expect(a.locator("#call-off")).to_contain_text("请告知已联系的人不用来了：120")

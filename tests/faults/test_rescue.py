@@ -462,7 +462,7 @@ def all_of_it(folder: Path, picture: Any = None) -> Emergencies:
     return Emergencies(
         folder, cast("Any", Asterisk()), nothing, picture, Clock(),
         seats=[], zone=ZoneInfo("UTC"), node="node1", fate_of=nothing,
-        cards_of=nothing, as_dialled=str, sites=["main"], trunks=[], call_back_s=0,
+        cards_of=nothing, as_dialled=str, sites=["main"], trunks=[], call_back_s=0, own_numbers=(),
         channels={},
     )  # fmt: skip
 

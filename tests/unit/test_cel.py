@@ -90,6 +90,22 @@ def test_an_answered_call_is_told_as_if_it_had_been_heard() -> None:
     ]  # fmt: skip
 
 
+def test_whoever_is_called_back_under_the_same_id_changes_nothing_of_the_call() -> None:
+    """The elder's second channel has the id of the first (workflows/call_back.py)."""
+    stays, (over, seat_over) = ANSWERED[:-2], ANSWERED[-2:]
+    again = (
+        line("CHAN_START", 24, name="PJSIP/trunk-carrier-00000009"),
+        line("ANSWER", 30, name="PJSIP/trunk-carrier-00000009"),
+        line("CHAN_START", 31, "n1-9.9", name="PJSIP/1002-00000009"),
+        line("BRIDGE_ENTER", 32, "n1-9.9", name="PJSIP/1002-00000009", bridge_id="b1"),
+        line("HANGUP", 90, name="PJSIP/trunk-carrier-00000009", hangupcause=16),
+    )
+    late = line("HANGUP", 91, SEAT, name=PHONE, hangupcause=16)
+    *before, last = told(*stays, over, *again, late)
+    assert before == told(*stays, over, seat_over)[:-1]
+    assert last == LegEnded(case_id=CALL, at=at(91), leg=SEAT, party="seat", cause=16)
+
+
 def test_a_seat_that_lifted_and_was_not_joined_did_not_answer() -> None:
     events = told(*ANSWERED[:6], line("HANGUP", 9.5, SEAT, name=PHONE, hangupcause=26))
     assert not [one for one in events if isinstance(one, SeatAnswered)]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from telephony.rescue_events import rescue_events
-from workflows.commands import ChoosePlan
+from workflows.commands import ChoosePlan, TickStep
 from workflows.effects import Act, Effect, StartTimer
 from workflows.emergency import NO_SPEECH, NO_SPEECH_S, begin, step
 from workflows.emergency_facts import Emergency, State
@@ -55,7 +55,13 @@ def test_from_a_seat_s_coming_on_the_elder_has_eight_seconds_to_say_something() 
     assert case.state is State.ACCOMPANIED
     case, _ = step(case, SPOKE)
     assert not case.is_speechless
-    assert case.kind == "no_response", "silence alone never lowers anything, nor does a word"
+    assert case.kind == "", "nobody has worked by it, and what happened is not known"
+
+
+def test_a_plan_by_which_somebody_works_stays_when_the_elder_speaks() -> None:
+    done = TickStep(case_id=CASE, at=NOW, by="甲", step="listen")
+    case, _ = play(OPENED, SEAT, DUE, done, SPOKE)
+    assert (case.kind, case.is_speechless) == ("no_response", False)
 
 
 def test_who_has_spoken_while_alone_is_not_waited_for() -> None:
