@@ -266,7 +266,8 @@ def miss_speech(case: Emergency, event: Event) -> CaseOutcome:
 def lose(case: Emergency, event: Event) -> CaseOutcome:
     """The elder is to be called back; who of the seats is there stays."""
     effects = (
-        StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE), EndAlarm(key=alarm_of(case)),
+        StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE), StopTimer(name=NO_SPEECH),
+        EndAlarm(key=alarm_of(case)),
     )  # fmt: skip
     return replace(case, is_left=False, alone_since=None), effects
 
@@ -278,7 +279,8 @@ def close(case: Emergency, event: Event) -> CaseOutcome:
     until then it is this case that shows it.
     """
     assert isinstance(event, ElderGone)
-    stops = (StopTimer(name=NOBODY_CAME), StopTimer(name=HAND_BACK_DUE))
+    timers = (NOBODY_CAME, HAND_BACK_DUE, NO_SPEECH)
+    stops = tuple(StopTimer(name=name) for name in timers)
     effects: tuple[Effect, ...] = (*stops, EndAlarm(key=alarm_of(case)))
     is_unreached = event.uncertain or not case.was_reached
     if is_unreached:
