@@ -65,8 +65,10 @@ def seats_in(town: Town, case: str) -> list[str]:
 
 
 def told_of(town: Town, case: str) -> list[str]:
-    """What happened in the case, but for the elder's line, on which nothing comes here."""
-    return [one for one in events_of(town.house, case) if one != "ElderSilent"]
+    """What happened in the case, but for the elder's line, on which nothing comes here, and the end
+    of a private talk, which is the one thing of it that a case is told."""
+    beside = ("ElderSilent", "ElderSpoke", "EmergencyTimerFired", "PrivateTalkOver")
+    return [one for one in events_of(town.house, case) if one not in beside]
 
 
 def odd(town: Town) -> list[str]:
