@@ -187,9 +187,14 @@ class Emergencies:
         """An elder who calls again is called back no more, and the seats who wait are free."""
         for other in self._journal.open_cases():
             for one, newer in ((other, case), (case, other)):
-                if call_back.goes_on_in(one, newer):
-                    again = ElderCalledAgain(case_id=one.id, at=self._clock.now(), other=newer.id)
+                if not call_back.goes_on_in(one, newer):
+                    continue
+                again = ElderCalledAgain(case_id=one.id, at=self._clock.now(), other=newer.id)
+                try:
                     await self.handle(again)
+                except Exception:
+                    # What is wrong with the case before is no fault of the one that is new.
+                    logger.exception("%s does not know that it goes on in %s", one.id, newer.id)
 
     def read_cards(self, case_id: str) -> None:
         """Read who the elder is, by the number that called or as a seat has said; soon, and again

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
@@ -30,7 +29,7 @@ from telephony.rescue_events import (
     rescue_events,
     side_room,
 )
-from telephony.rescue_steps import STALE_S, StepHangs
+from telephony.rescue_steps import STALE_S
 from telephony.translate import plain, variable
 from workflows import call_back, emergency, leg, role
 from workflows.card import PartyKind
@@ -263,28 +262,37 @@ class Rescue:
             return only is None or case_id in only
 
         for case in self._cases.open_cases():
-            if case.id in there or not wanted(case.id):
-                continue
-            with suppress(StepHangs):
-                if emergency.has_elder(case):
-                    await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
-                # Of an elder who has hung up, the helpers may still be talking to A.
-                await self._settle_legs(case.id, channels, sent)
-                await self._take_up_away(case.id, channels, rooms)
-            if self._doubts.is_closed(case.id):
-                self._dialler.post(call_back.letting_go(case.id))
+            if case.id not in there and wanted(case.id):
+                work = self._take_leave(case, channels, sent, rooms)
+                await self._try_to_take_up(case.id, work)
         for case_id in filter(wanted, there):
             if self._doubts.is_closed(case_id):
                 self.doubt(case_id)
-                continue
-            try:
-                await self._adopt(case_id, channels, sent, rooms)
-            except (AmiDown, AmiRefused, TimeoutError):
-                raise
-            except Exception:
-                # One case that cannot be taken up keeps no other from it.
-                logger.exception("the emergency %s was not taken up", case_id)
-                self.doubt(case_id)
+            else:
+                work = self._adopt(case_id, channels, sent, rooms)
+                await self._try_to_take_up(case_id, work)
+
+    async def _try_to_take_up(self, case_id: str, work: Coroutine[Any, Any, None]) -> None:
+        """One case that cannot be taken up keeps no other from it."""
+        try:
+            await work
+        except (AmiDown, AmiRefused, TimeoutError):
+            raise
+        except Exception:
+            logger.exception("the emergency %s was not taken up", case_id)
+            self.doubt(case_id)
+
+    async def _take_leave(
+        self, case: Emergency, channels: Channels, sent: Collection[str], rooms: Collection[str]
+    ) -> None:
+        """Bring a case whose elder is not connected to what Asterisk has."""
+        if emergency.has_elder(case):
+            await self._handle(ElderGone(case_id=case.id, at=self._now(), uncertain=True))
+        # Of an elder who has hung up, the helpers may still be talking to A.
+        await self._settle_legs(case.id, channels, sent)
+        await self._take_up_away(case.id, channels, rooms)
+        if self._doubts.is_closed(case.id):
+            self._dialler.post(call_back.letting_go(case.id))
 
     async def _take_up_away(self, case_id: str, channels: Channels, rooms: Collection[str]) -> None:
         """Who of the others is in the rooms of an elder who is called back; and that goes on."""

@@ -241,5 +241,8 @@ def elders_in_rooms(channels: Sequence[Mapping[str, Any]], rooms: Sequence[str])
         and variable(channel, "CARELINE_PARTY") in THE_ELDER
         and (channel.get("Uniqueid") in rooms or plain(channel.get("Context")) == "emergency")
         # Who is being called back is not there yet.
-        and (variable(channel, "CARELINE_PARTY") == "caller" or channel["ChannelStateDesc"] == "Up")
+        and (
+            variable(channel, "CARELINE_PARTY") == "caller"
+            or channel.get("ChannelStateDesc") == "Up"
+        )
     )

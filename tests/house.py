@@ -175,7 +175,7 @@ def write_config(file: Path, block: Block, more: str = "") -> Path:
     written = TOML.format(host=block.centre, carrier=block.carrier, match=json.dumps(peers))
     # Where a test does not ask for it, an elder who hangs up is not called back.
     rests = "" if "[rescue]" in more else "[rescue]\ncall_back_s = 0\n"
-    file.write_text(written + more + rests, "utf-8")
+    file.write_text(rests + written + more, "utf-8")
     return file
 
 

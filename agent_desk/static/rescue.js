@@ -206,8 +206,8 @@ const does = {
   private: () => acts.send("private", { so: kase.private === null ? "yes" : "no" }),
   "send-card": () => acts.send("message", { party: toSend(kase).map((one) => one.key) }),
   safe() {
-    // While the elder is away it ends everything, and is not to be a slip.
-    const isSure = kase.away === null || Date.now() - page.pressed < SURE_MS;
+    // An elder of whom this is said is not called back: it is not to be a slip.
+    const isSure = Date.now() - page.pressed < SURE_MS;
     if (isSure) acts.send("safe");
     else acts.refuse(words.say.press_again);
     page.pressed = isSure ? 0 : Date.now();
