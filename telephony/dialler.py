@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from telephony.ami import Ami, AmiDown, AmiRefused
 from workflows import emergency
+from workflows.call_back import SHORTEST
 from workflows.effects import (
     CallElder,
     CallParty,
@@ -37,7 +38,6 @@ RING_MS: Final = 6 * 3600 * 1000
 OUTWARD_MS: Final = 300 * 1000
 """Every carrier in turn; each rings for as long as the dialplan says."""
 NOT_DIALLED: Final = re.compile(r"[^0-9+]")
-SHORTEST: Final = 7
 DISPATCHERS: Final = re.compile(r"(\+|00)?(86)?0?\d{0,3}(110|119|120|122)")
 """In no spelling is one of these an elder's own telephone: who calls can write any number."""
 ELDER_RINGS_MS: Final = 60 * 1000

@@ -26,7 +26,7 @@ from workflows.effects import (
     StartTimer,
     StopTimer,
 )
-from workflows.emergency_facts import CallBack, CallBackState, Emergency, State, card_of
+from workflows.emergency_facts import CallBack, CallBackState, Emergency, State, card_of, with_leg
 from workflows.errors import NotAllowed
 from workflows.events import ElderGone, EmergencyTimerFired, Event, LegOver, LegResult
 from workflows.leg import Leg
@@ -164,7 +164,7 @@ def lose(case: Emergency, event: Event) -> Done:
         # The line that is gone was one of our own calls, of whose end nobody has told.
         over = LegOver(case_id=case.id, at=event.at, effect=brought.id, result=LegResult.UNSEEN)
         ended, asked = leg.take(brought, over)
-        case = replace(case, legs=with_leg(case.legs, ended))
+        case = with_leg(case, ended)
         effects += asked
     said = replace(case.call_back, since=event.at)
     return replace(case, call_back=said), tuple(effects)
@@ -194,10 +194,6 @@ def kept_legs(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
     ]
     old = set(vain[: max(0, len(vain) - MOST_KEPT + 1)])
     return tuple(one for one in legs if one.id not in old)
-
-
-def with_leg(legs: tuple[Leg, ...], moved: Leg) -> tuple[Leg, ...]:
-    return tuple(moved if one.id == moved.id else one for one in legs)
 
 
 def request(case: Emergency, one: Leg) -> CallElder:
@@ -231,7 +227,7 @@ def give_up(case: Emergency, event: Event) -> Done:
     if rings is not None:
         drop = DropLeg(case_id=case.id, at=event.at, by="", leg=rings.id)
         moved, hangs_up = leg.take(replace(rings, channel=case.id), drop)
-        case = replace(case, legs=with_leg(case.legs, moved))
+        case = with_leg(case, moved)
         effects += hangs_up
     if case.call_back.other:
         effects += [HangUpPerson(id=f"{leg}/hang-up", channel=leg) for leg in waiting_seats(case)]

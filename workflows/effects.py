@@ -96,8 +96,8 @@ class CallParty(Dial):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallElder(Dial):
     """Call the elder back at `number`. `id` is that of the leg: the channel has the case's own id,
-    as the elder's first one had, so that the room is the elder's again. `attempt` counts from 0:
-    each goes by another carrier."""
+    as the elder's first one had, so that the room is the elder's again. `attempt` counts from 0
+    how often this number was called: each time goes by another carrier."""
 
     number: str
     attempt: int

@@ -263,3 +263,7 @@ def card_of(case: Emergency) -> Card | None:
     """The elder's card: the one that a seat has chosen, or the first."""
     chosen = (card for card in case.cards if card.uid == case.chosen)
     return next(chosen, case.cards[0] if case.cards else None)
+
+
+def with_leg(case: Emergency, leg: Leg) -> Emergency:
+    return replace(case, legs=tuple(leg if one.id == leg.id else one for one in case.legs))

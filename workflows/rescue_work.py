@@ -43,7 +43,7 @@ from workflows.effects import (
     MutePerson,
     RaiseAlarm,
 )
-from workflows.emergency_facts import Emergency, Note, State, Tick, card_of, with_elder
+from workflows.emergency_facts import Emergency, Note, State, Tick, card_of, with_elder, with_leg
 from workflows.errors import NotAllowed, NotFound
 from workflows.events import (
     CardsRead,
@@ -430,7 +430,3 @@ def person_or_error(case: Emergency, channel: str) -> Person:
     if person is None:
         raise NotFound("whom this names is in no room of the case any more")
     return person
-
-
-def with_leg(case: Emergency, leg: Leg) -> Emergency:
-    return replace(case, legs=tuple(leg if one.id == leg.id else one for one in case.legs))

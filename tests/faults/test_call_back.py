@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -25,8 +22,9 @@ from tests.faults.test_rescue_legs import (
     hears_no_more,
     leg_of,
     now,
+    town_of_elder,
 )
-from tests.house import Town, call_of, ended_call, listen, open_cases, own_town, put_away, wish
+from tests.house import Town, call_of, ended_call, listen, open_cases, put_away, wish
 from tests.observer import wait_until
 from tests.telephone import Leg
 from workflows.commands import CallParties, ConfirmSafe, Mark, MarkLeg, StopCallingBack
@@ -44,12 +42,8 @@ NUMBER: Final = "13800000091"
 
 @pytest.fixture(scope="module")
 def whole_town() -> Iterator[Town]:
-    folder = Path(tempfile.mkdtemp(prefix="careline-"))
-    folder.chmod(0o711)
-    with own_town(folder, MORE) as made:
-        made.house.enter_elder("测试老人", f"+86{NUMBER}")
+    with town_of_elder(MORE, NUMBER) as made:
         yield made
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -117,14 +117,21 @@ number = "13900000086"
 STATION, COMMITTEE = "13900000085", "13900000086"
 
 
-@pytest.fixture(scope="module")
-def whole_town() -> Iterator[Town]:
+@contextlib.contextmanager
+def town_of_elder(more: str, number: str) -> Iterator[Town]:
+    """A town with these settings, in which one elder is registered with this number."""
     folder = Path(tempfile.mkdtemp(prefix="careline-"))
     folder.chmod(0o711)
-    with own_town(folder, MORE) as made:
-        made.house.enter_elder("测试老人", f"+86{NUMBER}")
+    with own_town(folder, more) as made:
+        made.house.enter_elder("测试老人", f"+86{number}")
         yield made
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def whole_town() -> Iterator[Town]:
+    with town_of_elder(MORE, NUMBER) as made:
+        yield made
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ from workflows.events import (
 CASE: Final = "n-1.1"
 NOW: Final = datetime(2026, 3, 1, 1, 0, tzinfo=UTC)
 NUMBER, OTHER = "13800000111", "+8613800000222"
-L1, L2 = f"{CASE}-L1", f"{CASE}-L2"
+L1: Final = f"{CASE}-L1"
 OPENED: Final = RoomOpened(case_id=CASE, at=NOW, caller=NUMBER)
 GONE: Final = ElderGone(case_id=CASE, at=NOW, back_in_s=4)
 DUE: Final = EmergencyTimerFired(case_id=CASE, at=NOW, name=call_back.DUE)
